@@ -1,0 +1,255 @@
+"""The model of a whole spec."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+
+from ..errors import InputError, one_of
+from .base import OpenNode, SpecNode
+from .errors import show
+from .fields import (
+    Count,
+    Formula,
+    Given,
+    Name,
+    Names,
+    Portion,
+    PositiveNumber,
+    Seed,
+    Text,
+    choice,
+    number,
+    one_or_more,
+    pair,
+    pattern,
+)
+from .problem import ProblemSpec
+
+__all__ = ["DataSpec", "ExportSpec", "GenerateSpec", "ReferenceSpec", "SolverSpec", "Spec", "SplitSpec"]
+
+RUN_NAME = r"[A-Za-z0-9_-]{1,100}"
+RunName = Annotated[
+    str,
+    PlainValidator(pattern(RUN_NAME, "a name made of letters, digits, '-' and '_' (it becomes a folder)")),
+    WithJsonSchema({"type": "string", "pattern": f"^{RUN_NAME}$"}),
+]
+Device = Annotated[
+    str,
+    PlainValidator(pattern(r"auto|cpu|cuda(:[0-9]{1,3})?", "a device; allowed: auto, cpu, cuda, cuda:N")),
+    WithJsonSchema({"type": "string", "pattern": "^(auto|cpu|cuda(:[0-9]{1,3})?)$"}),
+]
+Precision = Annotated[
+    str,
+    PlainValidator(choice("auto", "float32", "float64", what="a precision")),
+    WithJsonSchema({"enum": ["auto", "float32", "float64"]}),
+]
+Kernels = Annotated[
+    str,
+    PlainValidator(choice("auto", "triton", "torch", what="a kernel backend")),
+    WithJsonSchema({"enum": ["auto", "triton", "torch"]}),
+]
+Executor = Annotated[
+    str,
+    PlainValidator(choice("processes", "dask", what="an executor")),
+    WithJsonSchema({"enum": ["processes", "dask"]}),
+]
+
+
+def _noise(value: object) -> int | float | str:
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        share = number(value.rstrip()[:-1])
+        if not _is_plain_decimal(share):
+            raise ValueError(f"must be a number or a percentage such as 1%, got {show(value)}")
+        return value
+    checked = number(value)
+    if not isinstance(checked, str) and checked < 0:
+        raise ValueError(f"must not be negative, got {show(checked)}")
+    return checked
+
+
+def _is_plain_decimal(text: object) -> bool:
+    try:
+        return 0 <= float(text) < float("inf")  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+
+
+def _range_or_name(value: object) -> Any:
+    return value if isinstance(value, str) and value.strip() else pair(value)
+
+
+Noise = Annotated[
+    int | float | str,
+    PlainValidator(_noise),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}),
+]
+RangeOrName = Annotated[
+    Any,
+    PlainValidator(_range_or_name),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": ["number", "string"]}, "minItems": 2, "maxItems": 2},
+            ]
+        }
+    ),
+]
+
+
+class DataSpec(SpecNode):
+    """Observations, or samples for an operator."""
+
+    short: ClassVar[str | None] = "file"
+    written_short: ClassVar[bool] = False
+
+    file: Text = Field(description="the data, relative to the spec")
+    unknowns: Given[Names] = Field(None, description="which unknowns are observed; default: all that are found")
+    noise: Given[Noise] = Field(None, description="standard deviation in the unknown's unit, or 1% of the spread")
+    train: Given[Portion] = Field(None, description="count, fraction below 1, or another file")
+    validation: Given[Portion] = Field(None, description="count, fraction below 1, or another file")
+    test: Given[Portion] = Field(None, description="count, fraction below 1, or another file")
+    inputs: Given[dict[Name, Text]] = Field(None, description="our name: the file's name")
+    outputs: Given[dict[Name, Text]] = Field(None, description="our name: the file's name")
+    coordinates: Given[dict[Name, RangeOrName]] = Field(None, description="coordinate: [low, high] or the file's name")
+    weight: Given[PositiveNumber] = Field(None, description="dimensionless factor of the normalised row; default 1")
+
+
+class ReferenceSpec(OpenNode):
+    """What the solution is compared with; keys that are not listed are options of the reference solver."""
+
+    exact: Given[dict[Name, Formula]] = Field(None, description="unknown: its exact solution")
+    named: Given[Text] = Field(None, description="a shipped solution, such as cole-hopf")
+    file: Given[Text] = Field(None, description="a field file, relative to the spec")
+    solver: Given[Text] = Field(None, description="auto, etdrk4, chebyshev, fem, fv, ...")
+    grid: Given[dict[Name, Count]] = Field(None, description="points of the reference solver per coordinate")
+
+    @property
+    def kind(self) -> str:
+        """``exact``, ``named``, ``file`` or ``solver``."""
+        return next(key for key in self.given if key != "grid")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ReferenceSpec:
+        kinds = [key for key in self.given if key != "grid"]
+        if len(kinds) != 1:
+            typo = next((key for key in self.options), None)
+            if typo is not None and not kinds:
+                raise InputError(one_of(typo, type(self).model_fields, "a key of reference"), (typo,))
+            raise ValueError(f"needs exactly one of exact, named, file, solver, got {', '.join(kinds) or 'none'}")
+        if self.solver is None:
+            for key in (*self.options, *(["grid"] if self.grid is not None else [])):
+                raise InputError(f"{key!r} does not go with {kinds[0]!r}; it is an option of 'solver'", (key,))
+        return self
+
+
+class SolverSpec(OpenNode):
+    """How it is solved; keys that are not listed are options of the solver and are checked by it."""
+
+    short: ClassVar[str | None] = "kind"
+    written_short: ClassVar[bool] = False
+
+    kind: Text = Field(description="auto, pinn, random_features, gp, deeponet, fno, ...")
+    tolerance: Given[PositiveNumber] = Field(None, description="stop when the estimated relative error is below")
+    ensemble: Given[Count] = Field(None, description="number of independent runs, for an uncertainty")
+
+
+class SplitSpec(SpecNode):
+    """How samples are divided; the parts never overlap."""
+
+    train: Given[Portion] = Field(None, description="count, or fraction below 1")
+    validation: Given[Portion] = Field(None, description="count, or fraction below 1")
+    test: Given[Portion] = Field(None, description="count, or fraction below 1")
+
+
+class GenerateSpec(SpecNode):
+    """What `pdeml generate` writes."""
+
+    samples: Count = Field(description="number of samples")
+    output: Given[dict[Name, Count]] = Field(None, description="points per coordinate in the file")
+    split: Given[SplitSpec] = Field(None, description="train, validation, test")
+    executor: Given[Executor] = Field(None, description="default: processes")
+    workers: Given[Count] = Field(None, description="default: one a core")
+
+    @model_validator(mode="after")
+    def _split_fits(self) -> GenerateSpec:
+        if self.split is not None:
+            parts = [getattr(self.split, key) for key in self.split.given]
+            total = sum(
+                part if isinstance(part, int) else self.samples * part for part in parts if not isinstance(part, str)
+            )
+            if total > self.samples * (1 + 1e-9):
+                raise InputError(f"asks for {total:g} of {self.samples} samples", ("split",))
+        return self
+
+
+class ExportSpec(SpecNode):
+    """Where the solution is written out."""
+
+    grid: Given[dict[Name, Count]] = Field(None, description="points per coordinate")
+    points: Given[Text] = Field(None, description="a CSV file of points, relative to the spec")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ExportSpec:
+        if self.grid is not None and self.points is not None:
+            raise ValueError("needs one of grid, points, not both")
+        return self
+
+
+class Spec(SpecNode):
+    """A whole spec: one equation, its data, its solver and what comes out."""
+
+    name: Given[RunName] = Field(None, description="becomes the folder of the run; default: the name of the file")
+    seed: Seed = Field(0, description="every random choice follows from it")
+    problem: Given[ProblemSpec] = Field(None, description="what is solved")
+    data: Annotated[tuple[DataSpec, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="observations or samples; one entry or a list"
+    )
+    reference: Given[ReferenceSpec] = Field(None, description="what the solution is compared with")
+    solver: Given[SolverSpec] = Field(None, description="how it is solved")
+    generate: Given[GenerateSpec] = Field(None, description="a recipe for a data set")
+    export: Given[ExportSpec] = Field(None, description="where the solution is written out")
+    device: Device = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Precision = Field("auto", description="of the arithmetic")
+    kernels: Kernels = Field("auto", description="fused or plain torch")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Spec:
+        if self.problem is None and not self.data:
+            raise ValueError("needs 'problem', 'data' or both")
+        if self.generate is not None:
+            if self.problem is None:
+                raise InputError("needs 'problem': the samples are its solutions", ("generate",))
+            if self.solver is not None:
+                raise InputError("a recipe has no 'solver'; samples come from reference.solver", ("generate",))
+        if self.problem is not None:
+            self._check_problem(self.problem)
+        return self
+
+    def _check_problem(self, problem: ProblemSpec) -> None:
+        if not self.data:
+            for key, parameter in problem.parameters.items():
+                if parameter.learn is not None:
+                    raise InputError("a parameter to be learnt needs 'data'", ("problem", "parameters", key, "learn"))
+            if not problem.conditions:
+                raise InputError(
+                    "neither conditions nor data: nothing determines the solution", ("problem", "conditions")
+                )
+        varied = [key for key, parameter in problem.parameters.items() if parameter.range is not None]
+        for path, grid in self._grids():
+            if problem.coordinates is None:
+                continue
+            allowed = (*problem.coordinates, *varied)
+            for key in grid:
+                if key not in allowed:
+                    raise InputError(one_of(key, allowed, "a coordinate"), (*path, key))
+
+    def _grids(self) -> list[tuple[tuple[str, str], dict[str, int]]]:
+        found = {
+            ("export", "grid"): self.export.grid if self.export else None,
+            ("reference", "grid"): self.reference.grid if self.reference else None,
+            ("generate", "output"): self.generate.output if self.generate else None,
+        }
+        return [(path, grid) for path, grid in found.items() if grid is not None]
