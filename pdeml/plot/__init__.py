@@ -1,0 +1,9 @@
+"""Pictures: arrays and names in, figures out; the only package that imports matplotlib, and never pyplot."""
+
+from pdeml.plot.animation import ANIMATIONS, animate_grid
+from pdeml.plot.fields import plot_grid, plot_points
+from pdeml.plot.history import plot_history
+from pdeml.plot.shapes import plot_geometry
+from pdeml.plot.style import save_figure
+
+__all__ = ["ANIMATIONS", "animate_grid", "plot_geometry", "plot_grid", "plot_history", "plot_points", "save_figure"]
