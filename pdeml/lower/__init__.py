@@ -1,0 +1,37 @@
+"""From equations to residual systems: jets, plans, statements, blocks."""
+
+from pdeml.lower.jets import Composition, Derivatives, Jet, compose, composed, linear
+from pdeml.lower.known import KnownFunctions, with_values
+from pdeml.lower.multi_index import Combination, Index, JetSpec
+from pdeml.lower.plan import MAX_ORDER, Plan, make_plan
+from pdeml.lower.residual import Ansatz, Block, Prepared, ResidualSystem, Tape
+from pdeml.lower.scales import Scales, estimate_scales, residual_scale
+from pdeml.lower.statements import Statement, make_block, statements
+
+__all__ = [
+    "MAX_ORDER",
+    "Ansatz",
+    "Block",
+    "Combination",
+    "Composition",
+    "Derivatives",
+    "Index",
+    "Jet",
+    "JetSpec",
+    "KnownFunctions",
+    "Plan",
+    "Prepared",
+    "ResidualSystem",
+    "Scales",
+    "Statement",
+    "Tape",
+    "compose",
+    "composed",
+    "estimate_scales",
+    "linear",
+    "make_block",
+    "make_plan",
+    "residual_scale",
+    "statements",
+    "with_values",
+]

@@ -1,0 +1,97 @@
+"""From a problem to its residual statements: the equations in the interior, the conditions where they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pdeml.geometry import Region
+from pdeml.lower.plan import Plan, make_plan
+from pdeml.lower.residual import Ansatz, Block
+from pdeml.lower.scales import Scales, residual_scale
+from pdeml.problem import Problem
+
+__all__ = ["Statement", "make_block", "statements"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Residuals that hold on one region, before points and an ansatz are chosen.
+
+    Args:
+        name: "equation", or the condition's name.
+        region: where it holds.
+        plan: how its M residuals are computed.
+        scales: the size of each residual.
+        weights: what the user gave each residual; dimensionless, multiplies the mean square.
+    """
+
+    name: str
+    region: Region
+    plan: Plan
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def residuals(self) -> int:
+        """Number of residuals M."""
+        return len(self.scales)
+
+
+def statements(
+    problem: Problem, scales: Scales, exact: Collection[str] = (), learned: tuple[str, ...] = ()
+) -> tuple[Statement, ...]:
+    """Return the statements of a problem: all equations as one, each condition that is not met exactly as another.
+
+    Args:
+        problem: what is solved.
+        scales: typical sizes.
+        exact: names of the constraints that the ansatz satisfies by construction.
+        learned: names of the parameters that are solved for.
+    """
+    names, values = problem.names, problem.parameter_values
+    found = []
+    if problem.forms:
+        sizes = tuple(residual_scale(form, problem, scales) for form in problem.forms)
+        plan = make_plan(problem.forms, names, values, learned)
+        found.append(Statement("equation", problem.domain.region("interior"), plan, sizes, problem.form_weights))
+    for constraint in problem.constraints:
+        if constraint.name not in exact:
+            plan = make_plan([constraint.form], names, values, learned)
+            size = residual_scale(constraint.form, problem, scales)
+            found.append(Statement(constraint.name, constraint.region, plan, (size,), (constraint.weight,)))
+    return tuple(found)
+
+
+def make_block(
+    statement: Statement,
+    ansatz: Ansatz,
+    x_ND: torch.Tensor,
+    weights_N: torch.Tensor,
+    normals_Nd: torch.Tensor | None,
+) -> Block:
+    """Put a statement on points: a block of the residual system.
+
+    Args:
+        statement: what holds.
+        ansatz: gives the jets.
+        x_ND: the points.
+        weights_N: their weights, summing to one.
+        normals_Nd: unit outward normals over the space coordinates, where the points lie on the boundary.
+    """
+    dimension = x_ND.shape[1]
+    columns = list(x_ND.unbind(1))
+    wanted = len(statement.plan.columns) - dimension
+    columns += list(normals_Nd.unbind(1)) if normals_Nd is not None else [torch.zeros_like(columns[0])] * wanted
+    scales = np.asarray(statement.scales) / np.sqrt(np.asarray(statement.weights))
+    return Block(
+        statement.name,
+        statement.plan,
+        ansatz.prepare(x_ND, statement.plan.spec),
+        tuple(columns),
+        weights_N.sqrt(),
+        torch.as_tensor(scales, dtype=x_ND.dtype, device=x_ND.device),
+    )

@@ -1,0 +1,85 @@
+"""The base of every solver: frozen options, checked when made, with errors in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pdeml.errors import InputError, one_of
+
+__all__ = ["Preview", "SolverOptions"]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a solver would do with a problem.
+
+    Args:
+        parameters: number of trained parameters.
+        points: statement -> number of points of a draw.
+        exact: conditions that hold exactly, by construction.
+        optimizers: each with its largest number of steps, in order.
+        device: where it would run.
+        notes: what the solver would choose by itself, and warnings.
+    """
+
+    parameters: int
+    points: Mapping[str, int]
+    exact: tuple[str, ...]
+    optimizers: tuple[tuple[str, int], ...]
+    device: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Largest number of steps of all optimisers."""
+        return sum(count for _, count in self.optimizers)
+
+
+class SolverOptions(BaseModel):
+    """Options of a method and nothing else; `fit` changes nothing in them.
+
+    Raises:
+        InputError: an option is unknown, of the wrong type or out of its range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    kind: ClassVar[str]
+
+    def __init__(self, **options: Any):
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            raise _in_words(error, type(self)) from None
+
+    def to_spec(self) -> dict[str, Any]:
+        """Return the options that were given, as they stand under ``solver:`` in a spec."""
+        return {"kind": self.kind, **self.model_dump(exclude_unset=True)}
+
+
+def _in_words(error: ValidationError, options: type[SolverOptions]) -> InputError:
+    """Say the first fault as: what was given, what is allowed."""
+    fault = error.errors(include_url=False)[0]
+    name, given = str(fault["loc"][0]) if fault["loc"] else "", fault["input"]
+    if fault["type"] == "extra_forbidden":
+        return InputError(one_of(name, options.model_fields, f"an option of {options.kind!r}"), (name,))
+    if fault["type"] == "value_error":
+        return InputError(str(fault["ctx"]["error"]), (name,) if name else ())
+    context = fault.get("ctx", {})
+    if fault["type"] == "literal_error":
+        return InputError(f"{given!r} is not allowed; allowed: {context['expected']}", (name,))
+    wanted = {
+        "int_type": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "string_type": "a word",
+        "finite_number": "a finite number",
+        "greater_than": f"greater than {context.get('gt')}",
+        "greater_than_equal": f"at least {context.get('ge')}",
+        "less_than": f"less than {context.get('lt')}",
+        "less_than_equal": f"at most {context.get('le')}",
+    }.get(fault["type"], fault["msg"])
+    return InputError(f"must be {wanted}, got {given!r}", (name,))

@@ -1,0 +1,265 @@
+"""Physics-informed networks, trained as least-squares problems by Gauss-Newton."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field as Option
+from torch import Tensor
+
+from pdeml.errors import InputError
+from pdeml.lower import Scales, Statement, estimate_scales, statements
+from pdeml.nn import MLP, Lift, NetworkAnsatz, exact_lift, features
+from pdeml.optim import LBFGS, Adam, GaussNewton, Optimiser
+from pdeml.problem import Problem
+from pdeml.sampling import default_count
+from pdeml.solvers.device import choose_device
+from pdeml.solvers.options import Preview, SolverOptions
+from pdeml.solvers.solution import Record, Solution
+from pdeml.train import Callback, CollocationTask, Limits, Outcome, Schedule, TrainState, train
+
+__all__ = ["PINN"]
+
+_DENSE_LIMIT = 5_000
+_ROWS_PER_PARAMETER = 2.7
+_DEFAULT_STEPS = {"gauss_newton": 400, "adam": 20_000, "lbfgs": 10_000}
+_DRAW_EVERY = {"gauss_newton": 20, "adam": 100, "lbfgs": 500}
+
+Count = Annotated[int, Option(ge=1)]
+Positive = Annotated[float, Option(gt=0, allow_inf_nan=False)]
+
+
+class PINN(SolverOptions):
+    """Solve a problem by a network whose residuals are minimised in the least-squares sense.
+
+    Initial and Dirichlet values on boxes hold exactly, and so does periodicity; other conditions are rows of the
+    residual system. Up to about 5,000 parameters the default optimiser is damped Gauss-Newton with geodesic
+    acceleration on adaptively redrawn points; beyond, Adam followed by L-BFGS.
+
+    Args:
+        width: units of each hidden layer.
+        depth: number of hidden layers.
+        activation: tanh, sin, gelu or silu.
+        optimizer: gauss_newton, adam, lbfgs, or auto.
+        steps: optimiser steps at most; default by optimiser.
+        learning_rate: first step size of Adam.
+        points: interior points of a draw; default about 2.7 rows for each parameter.
+        condition_points: points of a draw for each condition that is not exact; default by dimension.
+        sampler: sobol, halton, latin, uniform or grid.
+        adaptive: draw points where the residual is large, with importance weights.
+        resample: steps between draws; default by optimiser.
+        exact_conditions: impose initial and Dirichlet values exactly where that can be done.
+        harmonics: cosines and sines of each periodic coordinate that the network sees.
+        tolerance: stop when the scaled residual on fresh points is below.
+        max_seconds: stop after this wall time; the result is then not reproducible.
+        seed: of weights and points; same seed, same machine, same result.
+        device: auto, cpu or cuda.
+        precision: float64, or float32 for first-order optimisers.
+
+    Raises:
+        InputError: an option is unknown, of the wrong type or out of its range.
+
+    Reference: Raissi, Perdikaris & Karniadakis (2019), §3, for the residual; Müller & Zeinhofer, *Achieving high
+        accuracy with PINNs via energy natural gradient descent* (2023), §3, for Gauss-Newton in function space;
+        Wu et al. (2023) for adaptive points.
+    """
+
+    kind: ClassVar[str] = "pinn"
+
+    width: Annotated[int, Option(ge=1, le=4096)] = 20
+    depth: Annotated[int, Option(ge=1, le=64)] = 3
+    activation: Literal["tanh", "sin", "gelu", "silu"] = "tanh"
+    optimizer: Literal["auto", "gauss_newton", "adam", "lbfgs"] = "auto"
+    steps: Count | None = None
+    learning_rate: Positive = 1e-3
+    points: Count | None = None
+    condition_points: Count | None = None
+    sampler: Literal["sobol", "halton", "latin", "uniform", "grid"] = "sobol"
+    adaptive: bool = True
+    resample: Count | None = None
+    exact_conditions: bool = True
+    harmonics: Annotated[int, Option(ge=1, le=64)] = 2
+    tolerance: Positive | None = None
+    max_seconds: Positive | None = None
+    seed: Annotated[int, Option(ge=0)] = 0
+    device: str = "auto"
+    precision: Literal["float64", "float32"] = "float64"
+
+    def fit(
+        self,
+        problem: Problem | None = None,
+        data: Any = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        state: TrainState | None = None,
+        error: Callable[[dict[str, np.ndarray]], float] | None = None,
+        error_at: np.ndarray | None = None,
+    ) -> Solution:
+        """Solve a problem.
+
+        Args:
+            problem: equations, domain and conditions.
+            data: not used by this method yet.
+            callbacks: watch the training; see `pdeml.train.Callback`.
+            state: of an earlier, interrupted fit of the same problem with the same options: go on from there.
+            error: values at ``error_at`` -> error, shown with the metrics; it decides nothing.
+            error_at: (N, D) points for ``error``.
+
+        Returns: the solution, with the residual of every statement on points never trained on.
+
+        Raises:
+            InputError: the problem needs what this method does not have.
+            DivergenceError: the loss became NaN or infinite; ``error.solution`` holds the best state.
+        """
+        started = time.perf_counter()
+        _check(problem, data)
+        task, notes = self._task(problem, error, error_at)
+        begun = task.begin(self._initial(task.ansatz).to(task.device)) if state is None else task.continued(state)
+        outcome = train(task, begun, Limits(task.steps, self.max_seconds), callbacks)
+        seconds = time.perf_counter() - started
+        solution = self._solution(problem, task, outcome, seconds, notes)
+        if outcome.diverged is not None:
+            outcome.diverged.solution = solution
+            raise outcome.diverged
+        return solution
+
+    def preview(self, problem: Problem | None = None, data: Any = None) -> Preview:
+        """Say what `fit` would do and refuse what it would refuse, before anything is computed.
+
+        Raises:
+            InputError: the problem needs what this method does not have, or the device is not there.
+        """
+        _check(problem, data)
+        task, notes = self._task(problem, None, None)
+        return Preview(
+            parameters=task.ansatz.parameter_count,
+            points=dict(zip((s.name for s in task.statements), task.counts, strict=True)),
+            exact=exact_lift(problem, estimate_scales(problem).unknowns, self.exact_conditions).exact,
+            optimizers=tuple((_name(optimiser), count) for optimiser, count in task.optimisers),
+            device=task.device,
+            notes=notes,
+        )
+
+    def restore(self, problem: Problem, state: TrainState, summary: dict[str, Any]) -> Solution:
+        """Rebuild the solution of a saved run from its final state and its summary.
+
+        Raises:
+            InputError: the state belongs to another problem or other options.
+        """
+        ansatz, _, _ = self.ansatz(problem)
+        if len(state.tensors.get("z", ())) != ansatz.parameter_count:
+            raise InputError("the checkpoint does not belong to this problem and these options")
+        record = Record(
+            **{name: summary[name] for name in ("seconds", "steps", "parameters", "device", "precision", "seed")},
+            reason=summary.get("reason", ""),
+            converged=bool(summary.get("converged")),
+            residuals=summary.get("residuals", {}),
+            exact=tuple(summary.get("exact_conditions", ())),
+            notes=tuple(summary.get("notes", ())),
+        )
+        return Solution(problem, self, ansatz, state, record)
+
+    def ansatz(self, problem: Problem) -> tuple[NetworkAnsatz, Scales, Lift]:
+        """Return the network between its maps, the sizes it is scaled by, and what it satisfies exactly."""
+        scales = estimate_scales(problem)
+        lift = exact_lift(problem, scales.unknowns, self.exact_conditions)
+        seen = features(problem, self.harmonics)
+        network = MLP(len(seen), len(problem.names.real_unknowns), self.width, self.depth, self.activation)
+        return NetworkAnsatz(problem.names, network, seen, lift.base, lift.factor), scales, lift
+
+    def _task(
+        self, problem: Problem, error: Callable[[dict[str, np.ndarray]], float] | None, error_at: np.ndarray | None
+    ) -> tuple[CollocationTask, tuple[str, ...]]:
+        device, notes = choose_device(self.device)
+        dtype = getattr(torch, self.precision)
+        ansatz, scales, lift = self.ansatz(problem)
+        stated = statements(problem, scales, lift.exact)
+        optimisers = self._optimisers(ansatz.parameter_count)
+        first = _name(optimisers[0][0])
+        schedule = Schedule(
+            counts=tuple(self._points(s, ansatz.parameter_count) for s in stated),
+            sampler=self.sampler,
+            adaptive=self.adaptive,
+            every=self.resample or _DRAW_EVERY[first],
+            tolerance=self.tolerance,
+            flat_stop=first == "gauss_newton" and self.steps is None,
+        )
+        monitor = None
+        if error is not None and error_at is not None:
+            x = torch.as_tensor(error_at, dtype=dtype, device=device)
+
+            def monitor(z: Tensor) -> float:
+                columns = ansatz.values(z[: ansatz.parameter_count], x).double().cpu().numpy().T
+                return error(dict(zip(problem.names.real_unknowns, columns, strict=True)))
+
+        task = CollocationTask(stated, ansatz, optimisers, schedule, self.seed, dtype, device, monitor)
+        return task, (*notes, *problem.warnings)
+
+    def _initial(self, ansatz: NetworkAnsatz) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        return ansatz.network.initial(generator, getattr(torch, self.precision))
+
+    def _optimisers(self, parameters: int) -> tuple[tuple[Optimiser, int], ...]:
+        chosen = self.optimizer
+        if chosen == "auto":
+            chosen = "gauss_newton" if parameters <= _DENSE_LIMIT and self.precision == "float64" else "adam+lbfgs"
+        if chosen == "gauss_newton" and self.precision == "float32":
+            raise InputError("gauss_newton needs float64; use adam with float32", ("precision",))
+        steps = [self.steps or _DEFAULT_STEPS[part] for part in chosen.split("+")]
+        if self.steps and len(steps) == 2:
+            steps = [self.steps - self.steps // 3, self.steps // 3]
+        made = {
+            "gauss_newton": GaussNewton(),
+            "adam": Adam(rate=self.learning_rate, horizon=steps[0]),
+            "lbfgs": LBFGS(),
+        }
+        return tuple((made[part], count) for part, count in zip(chosen.split("+"), steps, strict=True) if count)
+
+    def _points(self, statement: Statement, parameters: int) -> int:
+        if statement.name == "equation":
+            return self.points or max(500, round(_ROWS_PER_PARAMETER * parameters / statement.residuals))
+        return self.condition_points or default_count(statement.region)
+
+    def _solution(
+        self, problem: Problem, task: CollocationTask, outcome: Outcome, seconds: float, notes: tuple[str, ...]
+    ) -> Solution:
+        z = outcome.state.tensors["z"]
+        ansatz, _, lift = self.ansatz(problem)
+        record = Record(
+            reason=outcome.reason,
+            converged=outcome.diverged is None and outcome.finished and outcome.state.step < task.steps,
+            seconds=seconds,
+            steps=outcome.state.step,
+            parameters=len(z),
+            device=task.device,
+            precision=self.precision,
+            seed=self.seed,
+            residuals=task.fresh_norms(z),
+            exact=lift.exact,
+            notes=notes,
+        )
+        return Solution(problem, self, ansatz, outcome.state, record)
+
+
+def _name(optimiser: Optimiser) -> str:
+    return {GaussNewton: "gauss_newton", Adam: "adam", LBFGS: "lbfgs"}[type(optimiser)]
+
+
+def _check(problem: Problem | None, data: Any) -> None:
+    """Refuse what this method cannot do, before anything is computed."""
+    if problem is None:
+        raise InputError("'pinn' needs a problem")
+    if data is not None:
+        raise InputError("'pinn' does not use observations yet", ("data",))
+    for name, parameter in problem.parameters.items():
+        if parameter.kind != "value":
+            raise InputError(
+                f"'pinn' solves with known parameters; {parameter.kind!r} is not supported yet: give {name!r} a number",
+                ("parameters", name),
+            )
+    if not problem.forms:
+        raise InputError("'pinn' needs at least one equation", ("equations",))

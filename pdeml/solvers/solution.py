@@ -1,0 +1,246 @@
+"""Solution: what a solver found, how good it is, and how to look at it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdeml.errors import InputError, one_of
+from pdeml.field import Error, Field
+from pdeml.files import atomic_text
+from pdeml.nn import NetworkAnsatz
+from pdeml.problem import Problem
+from pdeml.train import TrainState, save_state
+
+__all__ = ["Record", "Solution", "versions"]
+
+_BATCH = 65_536
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computed the solution."""
+    from pdeml import __version__
+
+    return {"pdeml": __version__, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a solution came about.
+
+    Args:
+        reason: why training stopped.
+        converged: whether it stopped because nothing more was to be gained.
+        seconds: wall time.
+        steps: of the optimiser.
+        parameters: number of trained parameters.
+        device: where it ran.
+        precision: ``float64`` or ``float32``.
+        seed: of all random draws.
+        residuals: statement -> root mean square of the scaled residual on points never trained on.
+        exact: conditions that hold exactly, by construction.
+        notes: what the solver chose by itself, and warnings.
+        learned: parameter -> value found.
+    """
+
+    reason: str
+    converged: bool
+    seconds: float
+    steps: int
+    parameters: int
+    device: str
+    precision: str
+    seed: int
+    residuals: Mapping[str, float]
+    exact: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    learned: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """An ansatz with its parameters, the problem it answers, and how good the answer is.
+
+    Args:
+        problem: what was solved.
+        solver: the solver's options, as they were used.
+        ansatz: the family of functions.
+        state: the final training state; ``state.tensors["z"]`` are the parameters.
+        record: how it came about.
+        errors: unknown -> `Error` against a reference, where there was one.
+        floor: relative L2 error of the reference itself.
+    """
+
+    problem: Problem
+    solver: Any
+    ansatz: NetworkAnsatz
+    state: TrainState
+    record: Record
+    errors: Mapping[str, Error] = field(default_factory=dict)
+    floor: float = 0.0
+
+    def values(self, points_ND: np.ndarray) -> dict[str, np.ndarray]:
+        """Evaluate the real unknowns.
+
+        Args:
+            points_ND: (N, D), columns in the order of the problem's coordinates.
+
+        Returns: unknown -> (N,), float64.
+        """
+        z = self.state.tensors["z"]
+        theta = z[: self.ansatz.parameter_count]
+        points = torch.as_tensor(np.asarray(points_ND, dtype=np.float64), dtype=z.dtype, device=z.device)
+        parts = [self.ansatz.values(theta, part) for part in points.split(_BATCH)] or [points.new_zeros(0, 1)]
+        columns = torch.cat(parts).double().cpu().numpy().T
+        return dict(zip(self.problem.names.real_unknowns, columns, strict=True))
+
+    def at(self, points: np.ndarray | Mapping[str, np.ndarray]) -> Field:
+        """Evaluate at scattered points.
+
+        Args:
+            points: (N, D) with columns in the order of the problem's coordinates, or coordinate -> (N,).
+
+        Returns: a field with the one dimension ``point``; NaN outside the geometry.
+
+        Raises:
+            InputError: a coordinate is missing or unknown, or the shape does not fit.
+        """
+        names = self.problem.names.coordinates
+        x = _columns(points, names)
+        inside = self.problem.domain.contains(x)
+        found = {name: np.where(inside, column, np.nan) for name, column in self.values(x).items()}
+        mask = None if inside.all() else inside
+        return Field.at_points(x, names, found, mask=mask, **self._labels())
+
+    def on_grid(self, **sizes: int) -> Field:
+        """Evaluate on a tensor grid over the domain, e.g. ``on_grid(x=256, t=101)``.
+
+        Args:
+            **sizes: points per coordinate, both ends included; those left out get 101 (33 in three dimensions and more).
+
+        Returns: a field; outside the geometry the value is NaN.
+
+        Raises:
+            InputError: a name is no coordinate, or a size is below 2.
+        """
+        names, domain = self.problem.names.coordinates, self.problem.domain
+        for name, size in sizes.items():
+            if name not in names:
+                raise InputError(one_of(name, names, "a coordinate"), ("grid", name))
+            if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 2:
+                raise InputError(f"a grid needs at least 2 points along {name!r}, got {size!r}", ("grid", name))
+        usual = 101 if len(names) <= 2 else 33
+        axes = {
+            name: np.linspace(low, high, int(sizes.get(name, usual)))
+            for name, (low, high) in zip(names, domain.bounds.tolist(), strict=True)
+        }
+        inside = None if domain.is_box else domain.contains
+        return Field.on_grid(axes, self.values, inside=inside, **self._labels())
+
+    def _labels(self) -> dict[str, Any]:
+        problem = self.problem
+        owner = {part: name for name, parts in problem.names.complex_parts.items() for part in parts}
+        units = {name: declared.unit for name, declared in problem.coordinates.items()}
+        units |= {name: problem.unknowns[owner.get(name, name)].unit for name in problem.names.real_unknowns}
+        attrs = {"title": problem.name, "seed": self.record.seed, "spec": self.spec()}
+        return {"time": problem.names.time, "units": units, "attrs": attrs}
+
+    @property
+    def verdict(self) -> str:
+        """One line: whether it converged, and how good the answer is."""
+        text = "converged" if self.record.converged else "not converged"
+        text += f": {self.record.reason}"
+        for name, error in self.errors.items():
+            at_floor = error.relative_l2 <= self.floor
+            text += f"; {name}: " + (
+                f"at the floor of the reference ({self.floor:.1e})" if at_floor else f"relative L2 error {error.relative_l2:.1e}"
+            )
+        return text
+
+    def summary(self) -> dict[str, Any]:
+        """Return what ``summary.json`` holds."""
+        record = self.record
+        return {
+            "errors": {
+                name: {"relative_l2": e.relative_l2, "max": e.max, "h1": e.h1} for name, e in self.errors.items()
+            },
+            "residuals": dict(record.residuals),
+            "seconds": record.seconds,
+            "steps": record.steps,
+            "parameters": record.parameters,
+            "device": record.device,
+            "precision": record.precision,
+            "seed": record.seed,
+            "versions": versions(),
+            "verdict": self.verdict,
+            "reason": record.reason,
+            "converged": record.converged,
+            "exact_conditions": list(record.exact),
+            "notes": list(record.notes),
+            "learned": dict(record.learned),
+            "reference_floor": self.floor if self.errors else None,
+        }
+
+    def report(self) -> str:
+        """Return residual norms, condition errors, time, device, seed and verdict, for people to read."""
+        record = self.record
+        lines = [f"{self.problem.name}: {self.verdict}"]
+        lines += [f"  residual of {name}: {norm:.2e} (root mean square, scaled, on fresh points)" for name, norm in record.residuals.items()]
+        lines += [f"  exact by construction: {name}" for name in record.exact]
+        lines += [
+            f"  error of {name}: relative L2 {e.relative_l2:.2e}, maximum {e.max:.2e}, relative H1 {e.h1:.2e}"
+            for name, e in self.errors.items()
+        ]
+        lines += [f"  {name} = {value:.6g} (learned)" for name, value in record.learned.items()]
+        lines.append(
+            f"  {record.steps} steps, {record.parameters} parameters, {record.seconds:.1f} s on {record.device} "
+            f"in {record.precision}, seed {record.seed}"
+        )
+        return "\n".join([*lines, *(f"  note: {note}" for note in record.notes)])
+
+    def spec(self) -> str:
+        """Return the YAML text that defines the problem and the solver."""
+        from pdeml.spec import dump_spec, make_spec
+
+        return dump_spec(make_spec({"name": self.problem.name, "problem": self.problem.to_spec(), "solver": self.solver.to_spec()}))
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``spec.yaml``, ``summary.json`` and ``checkpoint/``; `pdeml.load` reads them.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        import json
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_state(folder / "checkpoint", self.state)
+        atomic_text(folder / "spec.yaml", self.spec())
+        atomic_text(folder / "summary.json", json.dumps(self.summary(), indent=2) + "\n")
+
+    @property
+    def theta(self) -> Tensor:
+        """The ansatz's parameters, (P,)."""
+        return self.state.tensors["z"][: self.ansatz.parameter_count]
+
+
+def _columns(points: np.ndarray | Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
+    if isinstance(points, Mapping):
+        for name in points:
+            if name not in names:
+                raise InputError(one_of(str(name), names, "a coordinate"), ("points",))
+        missing = [name for name in names if name not in points]
+        if missing:
+            raise InputError(f"the points lack {', '.join(missing)}; they need {', '.join(names)}", ("points",))
+        points = np.stack(np.broadcast_arrays(*(np.asarray(points[name], dtype=np.float64).ravel() for name in names)), 1)
+    x = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    if x.ndim != 2 or x.shape[1] != len(names):
+        raise InputError(f"points must have shape (N, {len(names)}) for {', '.join(names)}, got {x.shape}", ("points",))
+    return x
