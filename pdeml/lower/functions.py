@@ -26,6 +26,12 @@ def _heaviside(a: Tensor) -> Tensor:
     return torch.heaviside(a, torch.full((), 0.5, dtype=a.dtype, device=a.device))
 
 
+def _kept(condition: Tensor, a: Any) -> Tensor:
+    """Return ``a`` where the condition holds, else zero. Torch would round a bare number to single precision."""
+    number = torch.as_tensor(a, dtype=None if isinstance(a, Tensor) else torch.float64, device=condition.device)
+    return torch.where(condition, number, 0.0)
+
+
 TORCH: Mapping[str, Callable[..., Any]] = {
     **{name: getattr(torch, name) for name in ("neg", "sqrt", "abs", "sign", "exp", "log")},
     **{name: getattr(torch, name) for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")},
@@ -49,8 +55,8 @@ TORCH: Mapping[str, Callable[..., Any]] = {
     "max": _tensors(torch.maximum),
     "and": torch.logical_and,
     "or": torch.logical_or,
-    "then": lambda condition, a: torch.where(condition, a, 0.0),
-    "else": lambda condition, a: torch.where(condition, 0.0, a),
+    "then": _kept,
+    "else": lambda condition, a: _kept(torch.logical_not(condition), a),
 }
 
 

@@ -1,8 +1,8 @@
 """Sizes: of the coordinates, of the unknowns, and of each residual in the scaled equation.
 
 A residual is divided by the size of its largest term when every unknown and coordinate has its typical size. That
-depends on the problem only, never on the current residual, so that blocks of different units can be added and the
-defaults work whatever the units.
+depends on the problem only, never on the current residual, so that blocks of different units can be added; and it
+changes with the units as the residual does, so that the defaults work whatever the units.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ import sympy
 
 from pdeml.errors import InputError
 from pdeml.expr import NormalForm, evaluate, jet_symbol, normal_symbol
+from pdeml.geometry import Region
 from pdeml.problem import Constraint, Problem
 
 __all__ = ["Scales", "estimate_scales", "residual_scale"]
 
 _PROBES = 512
 _SIDE_OFFSET = 0.381966  # an irrational shift: probes avoid the zeros that symmetric formulas have at round places
+_MULTIPLES = (1.0, 1.3247, 0.7549, 0.3247, -0.5698, -1.3247)
+"""Of the typical size: where a slope is singular (a logarithm, a root, a pole) the next one is taken."""
+
+Probes = Mapping[str, np.ndarray | float]
+"""Points of a region: coordinates, components of the normal and parameters by name, (N,) or numbers."""
 
 
 @dataclass(frozen=True)
@@ -36,61 +42,101 @@ class Scales:
     unknowns: Mapping[str, float]
 
     def of(self, unknown: str, index: tuple[int, ...]) -> float:
-        """Return the typical size of ``∂^index unknown``."""
-        return self.unknowns[unknown] / float(np.prod([s**k for s, k in zip(self.coordinates, index, strict=True)]))
+        """Return the typical size of ``∂^index unknown``; zero for an unknown without a size."""
+        return self.unknowns.get(unknown, 0.0) / self.length(index)
+
+    def length(self, index: tuple[int, ...]) -> float:
+        """Return what a derivative divides by."""
+        return float(np.prod([s**k for s, k in zip(self.coordinates, index, strict=True)]))
 
 
 def estimate_scales(problem: Problem) -> Scales:
-    """Estimate the sizes from the intervals, the given values and the sources.
+    """Estimate the sizes from the intervals, the given values, the sources and the other unknowns.
 
     An unknown is as large as the largest value given for it in a condition; where these are zero or missing, as large
-    as its equations' sources make it: ``max |source| / max_α (|c_α| / ℓ^α)`` over the linear terms.
+    as its equations' sources make it: ``max |source| / max_α (|c_α| / ℓ^α)`` over the linear terms; failing that, as
+    large as balances the largest term of the other unknowns in its equations (a pressure, a flux).
     """
     lengths = tuple(
         declared.scale if (declared := problem.coordinates[name]).scale is not None else 0.5 * float(high - low)
         for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds, strict=True)
     )
-    points = _probes(problem)
-    unknowns = {}
-    for name in problem.names.real_unknowns:
-        given = _declared(problem, name)
-        unknowns[name] = given or _from_values(problem, name, lengths, points) or _from_sources(problem, name, lengths, points)
-    largest = max((size for size in unknowns.values() if size), default=1.0)
-    return Scales(lengths, {name: size or largest for name, size in unknowns.items()})
+    empty, points = Scales(lengths, {}), _probes(problem, problem.domain.region("interior"))
+    sizes = {
+        name: _declared(problem, name) or _from_values(problem, name, lengths) or _balanced(problem, name, empty, points)
+        for name in problem.names.real_unknowns
+    }
+    known = {name: size for name, size in sizes.items() if size}
+    while known and len(known) < len(sizes):
+        scales = Scales(lengths, known)
+        more = {name: _balanced(problem, name, scales, points) for name in sizes if name not in known}
+        if not any(more.values()):
+            break
+        known |= {name: size for name, size in more.items() if size}
+    largest = max(known.values(), default=1.0)
+    return Scales(lengths, {name: known.get(name, largest) for name in sizes})
 
 
-def residual_scale(form: NormalForm, problem: Problem, scales: Scales) -> float:
-    """Return the size of the largest term of a residual at typical sizes.
+def residual_scale(form: NormalForm, problem: Problem, scales: Scales, region: Region) -> float:
+    """Return the size of the largest term of a residual at typical sizes, on the region where it shall vanish.
 
     The term of each jet is ``|∂R/∂u_α| · size(u_α)`` with the other jets at their typical size.
     """
-    values = {**_probes(problem), **problem.parameter_values}
-    values |= {normal_symbol(axis).name: np.float64(1.0) for axis in problem.names.space}
-    values |= {jet_symbol(unknown, index).name: scales.of(unknown, index) for unknown, index in form.jets}
-    sizes = [_largest(form.source, values)]
-    for unknown, index in form.jets:
-        slope = sympy.diff(form.residual, jet_symbol(unknown, index))
-        sizes.append(_largest(slope, values) * scales.of(unknown, index))
-    size = max(sizes)
+    points = _probes(problem, region)
+    size = max(_largest(form.source, points), *_terms(form, scales, points).values())
     if not np.isfinite(size):
-        raise InputError(f"a term of the equation is not finite on the domain: {form.residual} = 0")
+        raise InputError(f"a term of the equation is not finite on {region.name}: {form.residual} = 0")
     return size if size > 0 else 1.0
 
 
-def _largest(expression: sympy.Expr, values: Mapping[str, object]) -> float:
-    """Return the largest absolute value at the probes; Dirac measures at kinks and jumps count as zero."""
-    expression = sympy.sympify(expression, strict=True).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
-    return float(np.max(np.abs(evaluate(expression, values))))
+def _terms(form: NormalForm, scales: Scales, points: Probes) -> dict[tuple[str, tuple[int, ...]], float]:
+    """Return the size of each term of the unknowns that have a size; infinite where it is not finite at the points."""
+    typical = {jet_symbol(unknown, index).name: scales.of(unknown, index) for unknown, index in form.jets}
+    found = {}
+    for unknown, index in form.jets:
+        if unknown not in scales.unknowns:
+            continue
+        slope = _almost_everywhere(sympy.diff(form.residual, jet_symbol(unknown, index)))
+        best = np.asarray(np.nan)
+        for multiple in _MULTIPLES:
+            jets = {name: multiple * size for name, size in typical.items()}
+            here = np.abs(evaluate(slope, {**points, **jets}))
+            best = np.where(np.isfinite(best), best, here)
+            if np.isfinite(best).all():
+                break
+        found[unknown, index] = float(np.max(np.where(np.isfinite(best), best, np.inf))) * scales.of(unknown, index)
+    return found
 
 
-def _probes(problem: Problem) -> dict[str, np.ndarray]:
-    """Return points of a rank-1 lattice over the bounding box, coordinate by coordinate."""
-    lattice = np.arange(_PROBES)[:, None] * np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0]))
-    unit = (lattice + _SIDE_OFFSET) % 1.0
-    return {
-        name: low + (high - low) * unit[:, k % unit.shape[1]]
-        for k, (name, (low, high)) in enumerate(zip(problem.names.coordinates, problem.domain.bounds, strict=True))
-    }
+def _largest(expression: sympy.Expr, points: Probes) -> float:
+    """Return the largest absolute value at the points, infinite if one is not finite."""
+    values = np.abs(evaluate(_almost_everywhere(expression), points))
+    return float(np.max(np.where(np.isfinite(values), values, np.inf)))
+
+
+def _almost_everywhere(expression: sympy.Expr) -> sympy.Expr:
+    """Drop the Dirac measures at kinks and jumps: they count as zero."""
+    return sympy.sympify(expression, strict=True).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
+
+
+def _probes(problem: Problem, region: Region) -> Probes:
+    """Return points of a rank-1 lattice over a region, with normals where it has them, and the parameters."""
+    count = _PROBES
+    x, normals = region.draw(_lattice(count, region.dimension))
+    while len(x) == 0 and count < 2**18:  # a mask leaves little
+        count *= 8
+        x, normals = region.draw(_lattice(count, region.dimension))
+    columns: dict[str, np.ndarray | float] = dict(problem.parameter_values)
+    columns |= dict(zip(problem.names.coordinates, x.T, strict=True))
+    if normals is not None:
+        columns |= {normal_symbol(axis).name: n for axis, n in zip(problem.names.space, normals.T, strict=True)}
+    return columns
+
+
+def _lattice(count: int, dimension: int) -> np.ndarray:
+    roots = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0]))
+    steps = np.resize(roots, dimension)
+    return (np.arange(count if dimension else 1)[:, None] * steps + _SIDE_OFFSET) % 1.0
 
 
 def _declared(problem: Problem, unknown: str) -> float | None:
@@ -99,13 +145,13 @@ def _declared(problem: Problem, unknown: str) -> float | None:
     return problem.unknowns[parts.get(unknown, unknown)].scale
 
 
-def _from_values(problem: Problem, unknown: str, lengths: tuple[float, ...], points: Mapping[str, np.ndarray]) -> float:
+def _from_values(problem: Problem, unknown: str, lengths: tuple[float, ...]) -> float:
     sizes = [0.0]
     for constraint in problem.constraints:
         if constraint.unknown == unknown and constraint.value is not None:
-            given = _largest(constraint.value, {**points, **constraint.region.fixed, **problem.parameter_values})
+            given = _largest(constraint.value, _probes(problem, constraint.region))
             sizes.append(given * _unit_of(constraint, problem, lengths))
-    return max(sizes)
+    return max(size for size in sizes if np.isfinite(size))
 
 
 def _unit_of(constraint: Constraint, problem: Problem, lengths: tuple[float, ...]) -> float:
@@ -114,20 +160,20 @@ def _unit_of(constraint: Constraint, problem: Problem, lengths: tuple[float, ...
     if constraint.kind == "rate":
         return lengths[names.coordinates.index(names.time)]
     if constraint.kind == "flux":
-        return max(lengths[names.coordinates.index(axis)] for axis in names.space)
+        planes = [part.plane for part in constraint.region.parts]
+        axes = names.space if None in planes else [names.space[axis] for axis, _ in planes]
+        return max(lengths[names.coordinates.index(axis)] for axis in axes)
     return 1.0
 
 
-def _from_sources(problem: Problem, unknown: str, lengths: tuple[float, ...], points: Mapping[str, np.ndarray]) -> float:
-    values = {**points, **problem.parameter_values}
+def _balanced(problem: Problem, unknown: str, scales: Scales, points: Probes) -> float:
+    """Return the size that balances sources and unknowns of known size in the unknown's equations, or zero."""
     sizes = [0.0]
     for form in problem.forms:
         stiffness = [
-            _largest(term.coefficient, values)
-            / float(np.prod([length**k for length, k in zip(lengths, term.index, strict=True)]))
-            for term in form.terms
-            if term.unknown == unknown
+            _largest(term.coefficient, points) / scales.length(term.index) for term in form.terms if term.unknown == unknown
         ]
         if stiffness and max(stiffness) > 0:
-            sizes.append(_largest(form.source, values) / max(stiffness))
-    return max(sizes)
+            others = _terms(form, scales, points).values() if scales.unknowns else ()
+            sizes.append(max(_largest(form.source, points), *others, 0.0) / max(stiffness))
+    return max((size for size in sizes if np.isfinite(size)), default=0.0)

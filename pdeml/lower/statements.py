@@ -55,13 +55,14 @@ def statements(
     names, values = problem.names, problem.parameter_values
     found = []
     if problem.forms:
-        sizes = tuple(residual_scale(form, problem, scales) for form in problem.forms)
+        inside = problem.domain.region("interior")
         plan = make_plan(problem.forms, names, values, learned)
-        found.append(Statement("equation", problem.domain.region("interior"), plan, sizes, problem.form_weights))
+        sizes = tuple(residual_scale(form, problem, scales, inside) for form in problem.forms)
+        found.append(Statement("equation", inside, plan, sizes, problem.form_weights))
     for constraint in problem.constraints:
         if constraint.name not in exact:
             plan = make_plan([constraint.form], names, values, learned)
-            size = residual_scale(constraint.form, problem, scales)
+            size = residual_scale(constraint.form, problem, scales, constraint.region)
             found.append(Statement(constraint.name, constraint.region, plan, (size,), (constraint.weight,)))
     return tuple(found)
 

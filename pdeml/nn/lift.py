@@ -3,7 +3,7 @@
 g is the Boolean sum of one-dimensional interpolations between opposite sides (transfinite interpolation; Gordon,
 1971), space first and time last; D is a product of distances, one factor per coordinate. Both are closed forms.
 Conditions that cannot be met this way stay as rows of the residual system: sides given only in part, values that
-disagree where sides meet, and values with kinks or jumps, whose derivatives would be lost.
+disagree where sides meet, and values with kinks, jumps or singularities, whose derivatives would be lost.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import sympy
+from sympy.core.function import AppliedUndef
+from sympy.core.parameters import distribute
 
-from pdeml.expr import evaluate
+from pdeml.expr import evaluate, where
 from pdeml.lower.known import with_values
 from pdeml.problem import Constraint, Problem
 
 __all__ = ["Lift", "exact_lift", "features"]
 
-_ROUGH = (sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise, sympy.Min, sympy.Max)
-_PROBES = 9
-"""Values are compared on this many points along each coordinate where two sides meet."""
+_ROUGH = (sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise, sympy.Min, sympy.Max, sympy.atan2, where)
+_PROBES = np.array([0.0, *np.sort(np.arange(1, 8) * 0.6180339887 % 1.0), 1.0])
+"""Values are compared at these shares of each coordinate: the ends, and places where no wave of round length is zero."""
+_GAP = 1e-11
+"""Values that differ by less, compared to the unknown's size, are the same."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Lift:
 
 @dataclass(frozen=True)
 class _End:
-    """What is given at one end of one coordinate."""
+    """What is given at one end of one coordinate, as a formula in the others."""
 
     at: float
     value: sympy.Expr
@@ -60,13 +64,14 @@ def features(problem: Problem, modes: int = 1) -> tuple[sympy.Expr, ...]:
         modes: number of harmonics of a periodic coordinate.
     """
     found: list[sympy.Expr] = []
-    for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds.tolist(), strict=True):
-        x = problem.names.symbol(name)
-        if name in problem.domain.periodic:
-            angle = 2 * sympy.pi * (x - _number(low)) / _number(high - low)
-            found += [wave(k * angle) for k in range(1, modes + 1) for wave in (sympy.cos, sympy.sin)]
-        else:
-            found.append((x - _number(0.5 * (low + high))) / _number(0.5 * (high - low)))
+    with distribute(False):
+        for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds.tolist(), strict=True):
+            x = problem.names.symbol(name)
+            if name in problem.domain.periodic:
+                angle = 2 * sympy.pi * ((x - _number(low)) / _number(high - low))
+                found += [wave(k * angle) for k in range(1, modes + 1) for wave in (sympy.cos, sympy.sin)]
+            else:
+                found.append((x - _number(0.5 * (low + high))) / _number(0.5 * (high - low)))
     return tuple(found)
 
 
@@ -83,8 +88,9 @@ def exact_lift(problem: Problem, scales: Mapping[str, float], impose: bool = Tru
     for unknown in names.real_unknowns:
         g, d, done = sympy.Integer(0), _number(scales[unknown]), []
         if impose and problem.domain.is_box:
-            g, distance, done = _interpolate(problem, unknown, scales[unknown])
-            d = d * distance
+            with distribute(False):  # a - b stays exactly zero at b, however far from the origin
+                g, distance, done = _interpolate(problem, unknown, scales[unknown])
+                d = d * distance
         base.append(g)
         factor.append(d)
         exact += done
@@ -97,8 +103,9 @@ def _interpolate(problem: Problem, unknown: str, scale: float) -> tuple[sympy.Ex
     sides, wanted = _given(problem, unknown)
     g, distance, met = sympy.Integer(0), sympy.Integer(1), set()
     for name in _space_then_time(problem):
-        low, high = sides.low.get(name), sides.high.get(name)
-        ends = [end for end in (low, high) if end is not None and _agrees(problem, name, end, g, distance, scale)]
+        given = (sides.low.get(name), sides.high.get(name))
+        agreeing = [_agreeing(problem, name, end, (g, distance), scale) for end in given if end is not None]
+        ends = [end for end in agreeing if end is not None]
         if not ends:
             continue
         g = g + _between(problem, name, ends, g)
@@ -114,20 +121,21 @@ def _given(problem: Problem, unknown: str) -> tuple[_Sides, dict[str, set[tuple[
     time = problem.names.time
     rates = {}
     for constraint in problem.constraints:
-        if constraint.unknown != unknown or constraint.region.where is not None or _is_rough(constraint.value):
+        if constraint.unknown != unknown or constraint.region.where is not None or constraint.value is None:
             continue
         value = with_values(constraint.value, problem.names, problem.parameter_values)
-        if value.free_symbols - {problem.names.symbol(name) for name in problem.names.coordinates}:
-            continue
         places = _places(problem, constraint)
         if constraint.kind == "rate" and places == [(time, problem.domain.time[1])]:
-            rates[constraint.name] = value
+            if (rate := _smooth_at(problem, time, places[0][1], value)) is not None:
+                rates[constraint.name] = rate
         if constraint.kind != "value" or not places:
             continue
         wanted[constraint.name] = set(places)
         for name, at in places:
+            side = _smooth_at(problem, name, at, value)
             low = at == problem.domain.bounds[problem.names.coordinates.index(name)][0]
-            (sides.low if low else sides.high).setdefault(name, _End(at, value, (constraint.name,)))
+            if side is not None:
+                (sides.low if low else sides.high).setdefault(name, _End(at, side, (constraint.name,)))
     sides.high.pop(time, None)
     if time in sides.low and rates:
         source, rate = next(iter(rates.items()))
@@ -155,8 +163,24 @@ def _places(problem: Problem, constraint: Constraint) -> list[tuple[str, float]]
     return [(name, value)] if value in bounds and name not in domain.periodic else []
 
 
-def _is_rough(value: sympy.Expr | None) -> bool:
-    return value is None or sympy.sympify(value, strict=True).has(*_ROUGH)
+def _smooth_at(problem: Problem, name: str, at: float, value: sympy.Expr) -> sympy.Expr | None:
+    """Return what the value is at one end of a coordinate, if it is known and smooth there, else none."""
+    names = problem.names
+    side = value.xreplace({names.symbol(name): _number(at)})
+    others = [other for other in names.coordinates if other != name]
+    if side.has(*_ROUGH) or side.atoms(AppliedUndef) or side.free_symbols - set(map(names.symbol, others)):
+        return None
+    slopes = [side.diff(names.symbol(other), order) for other in others for order in (1, 2)]
+    values = _probes(problem, others)
+    finite = all(np.isfinite(evaluate(part, values)).all() for part in (side, *slopes))
+    return side if finite else None
+
+
+def _probes(problem: Problem, axes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return a tensor grid over some coordinates, as columns."""
+    bounds = dict(zip(problem.names.coordinates, problem.domain.bounds.tolist(), strict=True))
+    along = [np.where(_PROBES < 1, low + (high - low) * _PROBES, high) for low, high in (bounds[n] for n in axes)]
+    return {name: grid.ravel() for name, grid in zip(axes, np.meshgrid(*along, indexing="ij"), strict=True)}
 
 
 def _space_then_time(problem: Problem) -> Sequence[str]:
@@ -164,26 +188,27 @@ def _space_then_time(problem: Problem) -> Sequence[str]:
     return [*(n for n in problem.names.space if n not in problem.domain.periodic), *([time] if time else [])]
 
 
-def _agrees(
-    problem: Problem, name: str, end: _End, g: sympy.Expr, distance: sympy.Expr, scale: float
-) -> bool:
-    """Tell whether an end's value matches g where the sides that are already exact meet it."""
+def _agreeing(
+    problem: Problem, name: str, end: _End, built: tuple[sympy.Expr, sympy.Expr], scale: float
+) -> _End | None:
+    """Return as much of an end as matches g where the sides that are already exact meet it: all, the value, or none."""
+    g, distance = built
     if distance == 1:
-        return True
+        return end
     x = problem.names.symbol(name)
-    gaps = [end.value - g.xreplace({x: _number(end.at)})]
-    if end.rate is not None:
-        gaps.append(end.rate - sympy.diff(g, x).xreplace({x: _number(end.at)}))
-    others = [n for n in problem.names.coordinates if n != name]
-    bounds = dict(zip(problem.names.coordinates, problem.domain.bounds, strict=True))
-    axes = np.meshgrid(*[np.linspace(*bounds[n], _PROBES) for n in others], indexing="ij")
-    values = {**{n: axis.ravel() for n, axis in zip(others, axes, strict=True)}, name: end.at}
+    values = {**_probes(problem, [n for n in problem.names.coordinates if n != name]), name: end.at}
     meets = np.abs(evaluate(distance, values)) <= 1e-12
-    sizes = [scale, scale / float(np.ptp(bounds[name]))]
-    return all(
-        np.max(np.abs(evaluate(gap, values))[meets], initial=0.0) <= 1e-9 * size
-        for gap, size in zip(gaps, sizes, strict=False)
-    )
+
+    def gap(given: sympy.Expr, ours: sympy.Expr) -> float:
+        difference = evaluate(given - ours.xreplace({x: _number(end.at)}), values)
+        return float(np.max(np.abs(difference)[meets], initial=0.0))
+
+    low, high = problem.domain.bounds[problem.names.coordinates.index(name)]
+    if not gap(end.value, g) <= _GAP * scale:
+        return None
+    if end.rate is not None and not gap(end.rate, sympy.diff(g, x)) <= _GAP * scale / (high - low):
+        return _End(end.at, end.value, end.sources[:1])
+    return end
 
 
 def _between(problem: Problem, name: str, ends: Sequence[_End], g: sympy.Expr) -> sympy.Expr:
@@ -191,8 +216,8 @@ def _between(problem: Problem, name: str, ends: Sequence[_End], g: sympy.Expr) -
     x = problem.names.symbol(name)
     gaps = [end.value - g.xreplace({x: _number(end.at)}) for end in ends]
     if len(ends) == 2:
-        share = (x - _number(ends[0].at)) / _number(ends[1].at - ends[0].at)
-        return (1 - share) * gaps[0] + share * gaps[1]
+        low, high = (_number(end.at) for end in ends)
+        return (high - x) / (high - low) * gaps[0] + (x - low) / (high - low) * gaps[1]
     if ends[0].rate is not None:
         slope = ends[0].rate - sympy.diff(g, x).xreplace({x: _number(ends[0].at)})
         return gaps[0] + (x - _number(ends[0].at)) * slope
@@ -204,8 +229,7 @@ def _distance(problem: Problem, name: str, ends: Sequence[_End]) -> sympy.Expr:
     x = problem.names.symbol(name)
     low, high = problem.domain.bounds[problem.names.coordinates.index(name)].tolist()
     if len(ends) == 2:
-        scaled = (x - _number(0.5 * (low + high))) / _number(0.5 * (high - low))
-        return 1 - scaled**2
+        return (x - _number(low)) * (_number(high) - x) / _number(0.25 * (high - low) ** 2)
     share = (x - _number(ends[0].at)) / _number(high - low)
     return share**2 if ends[0].rate is not None else share
 

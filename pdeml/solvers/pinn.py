@@ -26,7 +26,7 @@ __all__ = ["PINN"]
 
 _DENSE_LIMIT = 5_000
 _ROWS_PER_PARAMETER = 2.7
-_DEFAULT_STEPS = {"gauss_newton": 400, "adam": 20_000, "lbfgs": 10_000}
+_DEFAULT_STEPS = {"gauss_newton": 300, "adam": 20_000, "lbfgs": 10_000}
 _DRAW_EVERY = {"gauss_newton": 20, "adam": 100, "lbfgs": 500}
 
 Count = Annotated[int, Option(ge=1)]
@@ -70,7 +70,7 @@ class PINN(SolverOptions):
 
     kind: ClassVar[str] = "pinn"
 
-    width: Annotated[int, Option(ge=1, le=4096)] = 20
+    width: Annotated[int, Option(ge=1, le=4096)] = 16
     depth: Annotated[int, Option(ge=1, le=64)] = 3
     activation: Literal["tanh", "sin", "gelu", "silu"] = "tanh"
     optimizer: Literal["auto", "gauss_newton", "adam", "lbfgs"] = "auto"

@@ -96,7 +96,7 @@ class Solution:
         """
         z = self.state.tensors["z"]
         theta = z[: self.ansatz.parameter_count]
-        points = torch.as_tensor(np.asarray(points_ND, dtype=np.float64), dtype=z.dtype, device=z.device)
+        points = torch.tensor(np.ascontiguousarray(points_ND, dtype=np.float64), dtype=z.dtype, device=z.device)
         parts = [self.ansatz.values(theta, part) for part in points.split(_BATCH)] or [points.new_zeros(0, 1)]
         columns = torch.cat(parts).double().cpu().numpy().T
         return dict(zip(self.problem.names.real_unknowns, columns, strict=True))

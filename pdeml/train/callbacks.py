@@ -162,15 +162,16 @@ class RichProgress(Callback):
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(*columns, TextColumn("{task.fields[seen]}"), TimeRemainingColumn())
-        self._title, self._task, self._seen = title, None, {}
+        self._title, self._task, self._first, self._seen = title, None, 0, {}
 
     def on_step(self, event: Event) -> None:
         """Move the bar."""
         self._seen.update(event.metrics)
         if self._task is None:
+            self._first = event.state.step - 1
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=event.steps, completed=event.state.step - 1, seen="")
-        rate = event.state.step / max(event.seconds, 1e-9)
+        rate = (event.state.step - self._first) / max(event.seconds, 1e-9)
         self._bar.update(
             self._task, completed=event.state.step, seen=f"{_described(self._seen)}  {rate:.1f} steps/s"
         )

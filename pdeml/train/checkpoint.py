@@ -35,5 +35,6 @@ def load_state(folder: Path, device: str = "cpu") -> TrainState:
     arrays, meta = load_tensors(folder / STATE_FILE)
     if not isinstance(meta.get("step"), int) or not isinstance(meta.get("facts"), dict):
         raise FileFormatError(f"{folder / STATE_FILE} is not a pdeml checkpoint: it does not say its step")
-    tensors = {name: torch.from_numpy(array.copy()).to(device) for name, array in arrays.items()}
+    # Copied into torch's own memory: the last bits of sums depend on the alignment.
+    tensors = {name: torch.from_numpy(array).to(device, copy=True) for name, array in arrays.items()}
     return TrainState(meta["step"], tensors, meta["facts"])

@@ -23,8 +23,9 @@ from pdeml.train.loop import TrainState
 __all__ = ["CollocationTask", "Schedule"]
 
 _CANDIDATES = 4
-_FLAT_OVER = 3
+_FLAT_OVER = (2, 3)  # draws without gain before the points are doubled, and before training is finished
 _FLAT_RATIO = 0.8
+_OVERFIT_RATIO = 2.0
 _CHECK_STREAM, _TRAIN_STREAM = 1, 0
 
 
@@ -117,12 +118,12 @@ class CollocationTask:
         own = optimiser.start(z) if first and state.step else _unprefixed(state.tensors)
         done = optimiser.step(self._system(state), z, own)
         kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(_PREFIX)}
-        facts = dict(state.facts)
+        facts = {**state.facts, "loss": (2 * done.value) ** 0.5}
         if done.stopped is not None:
             facts |= {"next_draw": state.step + 1, "stalled": facts["stalled"] + 1}
         new = TrainState(state.step + 1, {**kept, "z": done.z, **_prefixed(done.state)}, facts)
-        ended = f"{done.stopped} (on three draws of points)" if facts["stalled"] >= _FLAT_OVER else None
-        return new, {"loss": (2 * done.value) ** 0.5, **metrics}, ended
+        ended = f"{done.stopped} (on three draws of points)" if facts["stalled"] >= _FLAT_OVER[1] else None
+        return new, {"loss": facts["loss"], **metrics}, ended
 
     def system(self, state: TrainState) -> ResidualSystem:
         """Return the residual system on the points of the state."""
@@ -175,13 +176,17 @@ class CollocationTask:
         if self.schedule.tolerance is not None and fresh[-1] <= self.schedule.tolerance:
             return f"the residual on fresh points, {fresh[-1]:.1e}, is below the tolerance", level
         since = facts.get("level_since", 0)
-        recent, before = fresh[-_FLAT_OVER:], fresh[since:-_FLAT_OVER]
+        over = _FLAT_OVER[level >= self.schedule.levels]
+        recent, before = fresh[-over:], fresh[since:-over]
         flat = bool(before) and min(recent) > _FLAT_RATIO * min(before)
-        if not (flat and self.schedule.flat_stop):
+        overfit = fresh[-1] > _OVERFIT_RATIO * facts.get("loss", fresh[-1])
+        if not self.schedule.flat_stop or not (flat or overfit):
             return None, level
         if level < self.schedule.levels:
             facts["level_since"] = len(fresh)
             return None, level + 1
+        if not flat:
+            return None, level
         return f"the residual on fresh points is flat at {min(fresh):.1e}", level
 
     def _candidates(self, number: int, facts: dict[str, Any]) -> Points:
@@ -216,7 +221,8 @@ class CollocationTask:
 
     def _tensors(self, points: Points) -> tuple[Tensor, Tensor, Tensor | None]:
         def move(array: np.ndarray) -> Tensor:
-            return torch.as_tensor(np.ascontiguousarray(array), dtype=self.dtype, device=self.device)
+            # A copy in torch's own memory: its alignment, and with it the last bits of sums, is always the same.
+            return torch.tensor(np.ascontiguousarray(array), dtype=self.dtype, device=self.device)
 
         return move(points.x), move(points.weights), None if points.normals is None else move(points.normals)
 

@@ -1,0 +1,57 @@
+"""Running: what assembles spec, problem, solver, reference and files. Nothing here parses arguments or prints.
+
+Names are loaded when first used, so that looking at files needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pdeml.run.api import load, solve
+    from pdeml.run.evaluation import Evaluation, evaluate
+    from pdeml.run.finding import find_run, find_spec
+    from pdeml.run.folder import RunFolder
+    from pdeml.run.inspection import inspect
+    from pdeml.run.pictures import plot
+    from pdeml.run.plan import Plan, make_plan
+    from pdeml.run.prediction import predict
+    from pdeml.run.training import RunResult, train_spec
+
+__all__ = [
+    "Evaluation",
+    "Plan",
+    "RunFolder",
+    "RunResult",
+    "evaluate",
+    "find_run",
+    "find_spec",
+    "inspect",
+    "load",
+    "make_plan",
+    "plot",
+    "predict",
+    "solve",
+    "train_spec",
+]
+
+_HOMES = {
+    "pdeml.run.api": ("load", "solve"),
+    "pdeml.run.evaluation": ("Evaluation", "evaluate"),
+    "pdeml.run.finding": ("find_run", "find_spec"),
+    "pdeml.run.folder": ("RunFolder",),
+    "pdeml.run.inspection": ("inspect",),
+    "pdeml.run.pictures": ("plot",),
+    "pdeml.run.plan": ("Plan", "make_plan"),
+    "pdeml.run.prediction": ("predict",),
+    "pdeml.run.training": ("RunResult", "train_spec"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module when it is first used."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)

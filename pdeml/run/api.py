@@ -1,0 +1,114 @@
+"""``pm.solve`` and ``pm.load``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pdeml.errors import FileFormatError, InputError, one_of
+from pdeml.field import Error
+from pdeml.problem import Problem
+from pdeml.run.finding import find_run
+from pdeml.run.folder import RunFolder
+from pdeml.run.plan import choose, make_problem, make_solver
+from pdeml.solvers import KINDS, Solution, SolverOptions, solver_class
+from pdeml.spec import load_spec
+from pdeml.train import TrainState, load_state
+
+__all__ = ["load", "noted", "restore", "solve"]
+
+
+def solve(
+    problem: Problem | None = None, solver: str | SolverOptions = "auto", data: Any = None, **options: Any
+) -> Solution:
+    """Solve a problem.
+
+    Args:
+        problem: equations, domain and conditions.
+        solver: ``auto``, the name of a method such as ``pinn``, or a solver such as ``pm.PINN(width=32)``.
+        data: observations or samples, for solvers that use them.
+        **options: of the method, if it is given by name.
+
+    Returns: the solution; its report says what ``auto`` chose.
+
+    Raises:
+        InputError: there is no such solver or option, or the solver cannot solve this problem.
+        DivergenceError: the loss became NaN or infinite; ``error.solution`` holds the best state.
+    """
+    if problem is not None and not isinstance(problem, Problem):
+        hint = "; a spec file is read by pm.Problem.from_yaml" if isinstance(problem, (str, os.PathLike)) else ""
+        raise InputError(f"the problem must be a Problem, got {problem!r:.100}{hint}")
+    if problem is None and data is None:
+        raise InputError("give a problem, data, or both")
+    if isinstance(solver, SolverOptions):
+        if options:
+            given = ", ".join(options)
+            raise InputError(f"{given}: options go into the solver itself, as {type(solver).__name__}({given}=...)")
+        return solver.fit(problem, data)
+    if not isinstance(solver, str):
+        raise InputError(f"the solver must be a name or a solver, got {solver!r:.100}")
+    kind, notes = choose(solver)
+    if kind not in KINDS:
+        raise InputError(one_of(kind, ["auto", *KINDS], "a solver that exists"))
+    return noted(solver_class(kind)(**options).fit(problem, data), notes)
+
+
+def load(folder: str | os.PathLike[str]) -> Solution:
+    """Read what `Solution.save` wrote, or a run directory.
+
+    Args:
+        folder: of an unfinished run, the solution of its last checkpoint is taken.
+
+    Raises:
+        InputError: there is no such folder, or it is no run.
+        FileFormatError: a file of it is missing or damaged.
+    """
+    return restore(find_run(folder))
+
+
+def restore(folder: RunFolder) -> Solution:
+    """Rebuild the solution of a run directory; see `load`."""
+    document = load_spec(folder.spec)
+    problem, (solver, _) = make_problem(document), make_solver(document)
+    state = load_state(folder.checkpoint)
+    if "z" not in state.tensors:
+        raise FileFormatError(f"{folder.state}: holds no parameters; is it another program's?")
+    summary = folder.read_summary() if folder.is_finished else _unfinished(folder, solver, state)
+    try:
+        solution = solver.restore(problem, state, summary)
+    except KeyError as error:
+        raise FileFormatError(f"{folder.summary}: lacks {error}; is it damaged?") from None
+    except InputError as error:
+        raise FileFormatError(f"{folder.path}: {error.message}") from None
+    try:
+        errors = {name: _error(entry) for name, entry in (summary.get("errors") or {}).items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise FileFormatError(f"{folder.summary}: its errors are not as pdeml writes them; is it damaged?") from None
+    return replace(solution, errors=errors, floor=float(summary.get("reference_floor") or 0.0))
+
+
+def noted(solution: Solution, notes: tuple[str, ...]) -> Solution:
+    """Return the solution with further notes in its record."""
+    if not notes:
+        return solution
+    return replace(solution, record=replace(solution.record, notes=(*notes, *solution.record.notes)))
+
+
+def _unfinished(folder: RunFolder, solver: SolverOptions, state: TrainState) -> dict[str, Any]:
+    return {
+        "seconds": float(folder.read_facts().get("seconds", 0.0)),
+        "steps": state.step,
+        "parameters": len(state.tensors["z"]),
+        "device": getattr(solver, "device", "cpu"),
+        "precision": getattr(solver, "precision", "float64"),
+        "seed": getattr(solver, "seed", 0),
+        "reason": f"unfinished, checkpoint of {Path(folder.path)} at step {state.step}",
+    }
+
+
+def _error(entry: Mapping[str, Any]) -> Error:
+    numbers = (entry[key] for key in ("relative_l2", "max", "h1"))
+    return Error(*(float("nan") if number is None else float(number) for number in numbers))

@@ -1,0 +1,118 @@
+"""What is in a run, a field file or a tensor file, in words; needs no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from pdeml.errors import FileFormatError, InputError, PdemlError
+from pdeml.files import open_hdf5, read_attributes, read_json_lines, tensor_shapes, variable_dims
+from pdeml.run.finding import find_run
+from pdeml.run.folder import RunFolder
+
+__all__ = ["inspect"]
+
+_FOREIGN = (".mat", ".npz", ".npy", ".pt", ".pth", ".nc", ".csv")
+
+
+def inspect(path: str | os.PathLike[str]) -> str:
+    """Describe a run directory, a field file, a data set of ours or a checkpoint.
+
+    Raises:
+        InputError: there is nothing, or it is nothing of ours.
+    """
+    given = Path(path)
+    if given.is_dir() or not given.exists():
+        return "\n".join(_run(find_run(given)))
+    ending = given.suffix.lower()
+    if ending in (".yaml", ".yml"):
+        raise InputError(f"{given} is a spec; `pdeml validate {given}` says what it describes")
+    if ending == ".safetensors":
+        return "\n".join(_tensors(given))
+    with given.open("rb") as stream:
+        is_hdf5 = h5py.is_hdf5(given) or stream.read(8) == b"\x89HDF\r\n\x1a\n"
+    if is_hdf5:
+        return "\n".join(_hdf5(given))
+    what = f"{ending} files are not read yet" if ending in _FOREIGN else "it is none of these"
+    raise FileFormatError(f"{given}: inspect knows runs, pdeml's HDF5 files and .safetensors files; {what}")
+
+
+def _run(folder: RunFolder) -> Iterator[str]:
+    summary = folder.read_summary() if folder.is_finished else {}
+    yield f"run {summary.get('name', folder.path.resolve().name)}: " + ("finished" if summary else "unfinished")
+    if summary:
+        yield from _summary(summary)
+    if folder.state.is_file():
+        shapes, meta = tensor_shapes(folder.state)
+        yield f"  checkpoint: step {meta.get('step')}, {len(shapes)} tensors, z of {shapes.get('z', ('?',))[0]} numbers"
+    elif not summary:
+        yield "  checkpoint: none yet"
+    if folder.metrics.is_file():
+        rows = read_json_lines(folder.metrics)
+        last = {key: value for key, value in (rows[-1] if rows else {}).items() if key != "step"}
+        shown = ", ".join(f"{key} {value:.2e}" for key, value in last.items() if isinstance(value, (int, float)))
+        yield f"  metrics: {len(rows)} steps" + (f", last {shown}" if shown else "")
+    if folder.fields.is_file():
+        yield from (f"  {line}" for line in _hdf5(folder.fields))
+
+
+def _summary(summary: dict[str, Any]) -> Iterator[str]:
+    yield f"  verdict: {summary.get('verdict')}"
+    for name, entry in (summary.get("errors") or {}).items():
+        numbers = ", ".join(f"{key} {_short(value)}" for key, value in entry.items())
+        yield f"  error of {name}: {numbers}"
+    for name, value in (summary.get("residuals") or {}).items():
+        yield f"  residual of {name}: {_short(value)}"
+    facts = ("kind", "steps", "parameters", "seconds", "device", "precision", "seed")
+    yield "  " + ", ".join(f"{key} {_short(summary[key])}" for key in facts if key in summary)
+    yield "  versions: " + ", ".join(f"{name} {text}" for name, text in (summary.get("versions") or {}).items())
+
+
+def _hdf5(path: Path) -> Iterator[str]:
+    with open_hdf5(path) as file:
+        attrs = read_attributes(file, strict=False)
+        kind = str(attrs.get("pdeml_format", ""))
+        if not kind.startswith(("field/", "dataset/")):
+            keys = ", ".join(sorted(file)[:6]) or "nothing"
+            raise FileFormatError(
+                f"{path}: an HDF5 file, but none of pdeml's (it holds {keys}); foreign formats come later"
+            )
+        yield f"{path.name}: {kind.partition('/')[0]} ({kind})" + (f", {attrs['title']}" if attrs.get("title") else "")
+        arrays = {
+            name: item for name, item in file.items() if isinstance(item, h5py.Dataset) and item.shape is not None
+        }
+        for name, item in arrays.items():
+            yield f"  {name}{_dims(item)}" + _about(item)
+        shown = {key: attrs[key] for key in ("pdeml_version", "seed", "history") if key in attrs}
+        yield "  " + ", ".join(f"{key}: {value}" for key, value in shown.items())
+
+
+def _dims(item: h5py.Dataset) -> str:
+    try:
+        names = variable_dims(item)
+    except PdemlError:
+        names = ("?",) * item.ndim
+    return f"({', '.join(f'{name}: {size}' for name, size in zip(names, item.shape, strict=True))})"
+
+
+def _about(item: h5py.Dataset) -> str:
+    attrs = read_attributes(item, strict=False)
+    parts = [str(attrs[key]) for key in ("role", "units") if key in attrs and attrs[key] != "1"]
+    is_axis = item.ndim == 1 and item.size and item.dtype.kind in "iuf" and item.is_scale
+    span = [f"from {item[0]:.6g} to {item[-1]:.6g}"] if is_axis else []
+    return "".join(f", {part}" for part in (*parts, *span))
+
+
+def _tensors(path: Path) -> Iterator[str]:
+    shapes, meta = tensor_shapes(path)
+    yield f"{path.name}: {len(shapes)} tensors" + (f", step {meta['step']}" if "step" in meta else "")
+    for name, shape in shapes.items():
+        yield f"  {name}: {' x '.join(map(str, shape)) or 'a number'}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)

@@ -1,0 +1,138 @@
+"""Pictures of runs, field files and specs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pdeml.errors import FileFormatError, InputError
+from pdeml.field import Field
+from pdeml.files import read_json_lines
+from pdeml.run.finding import find_run, find_spec, run_name
+from pdeml.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from pdeml.problem import Problem
+
+__all__ = ["draw_field", "draw_geometry", "draw_history", "plot"]
+
+_CURVE, _SURFACE, _INSIDE = 801, 4096, 2048
+
+
+def plot(
+    what: str | os.PathLike[str], output: str | os.PathLike[str] | None = None, animate: bool = False
+) -> tuple[Path, ...]:
+    """Draw a run, a field file, or the geometry of a spec.
+
+    Args:
+        what: a run directory, a field file, a spec file, or the name of a shipped problem.
+        output: the picture; default: into the run, or beside the current folder's files under the name of the spec.
+        animate: a moving picture over time (GIF; MP4 where ffmpeg is installed).
+
+    Returns: the files written.
+
+    Raises:
+        InputError: there is nothing of that name, or it cannot be drawn so.
+    """
+    path, ending = Path(what), ".gif" if animate else ".png"
+    if animate and output is not None and Path(output).suffix.lower() not in (".gif", ".mp4"):
+        raise InputError(f"-o {output}: an animation is written to a .gif or .mp4 file")
+    if path.is_dir():
+        return _plot_run(find_run(path), output, ending)
+    if path.is_file() and path.suffix.lower() not in (".yaml", ".yml"):
+        target = Path(output) if output is not None else path.with_suffix(ending)
+        Field.from_hdf5(path).plot(target, path.name)
+        return (target,)
+    if animate:
+        raise InputError("a geometry does not move; --animate is for runs and field files")
+    return _plot_spec(what, output)
+
+
+def draw_field(field: Field, path: Path) -> str | None:
+    """Draw a field; return a note if it is of a kind that cannot be drawn."""
+    try:
+        field.plot(path)
+    except InputError as error:
+        return f"no {path.name}: {error}"
+    return None
+
+
+def draw_history(metrics: Path, path: Path) -> str | None:
+    """Draw loss, residual and error over the steps; return a note if there is nothing to draw."""
+    from pdeml.plot import plot_history, save_figure
+
+    rows = read_json_lines(metrics) if metrics.is_file() else []
+    curves = {}
+    for name in ("loss", "residual", "error"):
+        found = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), (int, float)) and "step" in row]
+        if found:
+            curves[name] = tuple(zip(*found, strict=True))
+    if not curves:
+        return f"no {path.name}: there are no metrics"
+    errors = {"at held-out points": curves.pop("error")} if "error" in curves else None
+    labels = {"loss": "on training points", "residual": "on fresh points"}
+    save_figure(plot_history({labels[name]: curve for name, curve in curves.items()}, errors), path)
+    return None
+
+
+def draw_geometry(problem: Problem, path: Path) -> None:
+    """Draw the shape in space with its named pieces.
+
+    Raises:
+        InputError: there is no space, or more than three coordinates of it.
+    """
+    from pdeml.geometry import Geometry
+    from pdeml.plot import plot_geometry, save_figure
+
+    space = problem.domain.space
+    if not isinstance(space, Geometry):
+        raise InputError("this problem has no space coordinates: there is no geometry to draw")
+    if len(space.axes) > 3:
+        raise InputError(f"pictures show geometries of one to three coordinates, got {', '.join(space.axes)}")
+    pieces = {name: piece.draw(_cube(piece.dimension))[0] for name, piece in problem.domain.pieces.items()}
+    from pdeml.sampling import sample
+
+    inside = sample(problem.domain.region("interior"), _INSIDE, "halton", 0).x
+    columns = [problem.names.coordinates.index(name) for name in space.axes]
+    units = {name: problem.coordinates[name].unit for name in space.axes}
+    figure = plot_geometry(pieces, space.axes, interior=inside[:, columns], units=units, title=problem.name)
+    save_figure(figure, path)
+
+
+def _plot_run(folder: RunFolder, output: str | os.PathLike[str] | None, ending: str) -> tuple[Path, ...]:
+    if folder.fields.is_file():
+        field = Field.from_hdf5(folder.fields)
+    elif folder.state.is_file():
+        from pdeml.run.prediction import predict
+
+        field = predict(folder)
+    else:
+        raise FileFormatError(f"{folder.path}: has neither fields.h5 nor a checkpoint yet; nothing to draw")
+    target = Path(output) if output is not None else folder.picture.with_suffix(ending)
+    field.plot(target)
+    if output is None and ending == ".png" and draw_history(folder.metrics, folder.history) is None:
+        return target, folder.history
+    return (target,)
+
+
+def _plot_spec(what: str | os.PathLike[str], output: str | os.PathLike[str] | None) -> tuple[Path, ...]:
+    document = find_spec(what)
+    from pdeml.problem import from_document
+
+    problem = from_document(document)
+    target = Path(output) if output is not None else Path(f"{run_name(document)}-geometry.png")
+    draw_geometry(problem, target)
+    return (target,)
+
+
+def _cube(dimension: int) -> np.ndarray:
+    """Points of the unit cube: in order along a curve, spread over a surface."""
+    if dimension == 0:
+        return np.zeros((1, 0))
+    if dimension == 1:
+        return np.linspace(0.0, 1.0, _CURVE)[:, None]
+    side = np.linspace(0.0, 1.0, int(_SURFACE ** (1 / dimension)))
+    return np.stack([part.ravel() for part in np.meshgrid(*[side] * dimension)], axis=1)

@@ -1,0 +1,231 @@
+"""Training a spec into a run directory that is at all times absent, continuable or finished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from pdeml.errors import DivergenceError, InputError, PdemlError, RunError
+from pdeml.files import atomic_text
+from pdeml.run.api import noted, restore
+from pdeml.run.comparing import errors_of, with_reference
+from pdeml.run.finding import run_name
+from pdeml.run.folder import RunFolder
+from pdeml.run.pictures import draw_field, draw_history
+from pdeml.run.plan import Plan, make_plan
+from pdeml.solvers import Solution
+from pdeml.solvers.device import choose_device
+from pdeml.solvers.solution import versions
+from pdeml.spec import Document, load_spec, to_plain
+from pdeml.train import ENDED, Callback, Checkpointer, Interruption, MetricsFile, TrainState, load_state, save_state
+
+__all__ = ["RunResult", "train_spec"]
+
+_NO_MEMORY = ("out of memory", "can't allocate memory", "DefaultCPUAllocator")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Args:
+        folder: of the run.
+        status: ``finished`` now, finished ``already``, or ``interrupted`` (then a checkpoint is there).
+        solution: what was found so far.
+        signal: that interrupted it, or none.
+    """
+
+    folder: RunFolder
+    status: Literal["finished", "already", "interrupted"]
+    solution: Solution
+    signal: int | None = None
+
+
+def train_spec(
+    document: Document,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    callbacks: Sequence[Callback] = (),
+    announce: Callable[[Plan], None] | None = None,
+) -> RunResult:
+    """Solve what a spec describes and write a run directory.
+
+    Args:
+        document: the spec, overrides applied.
+        out: the folder; default ``runs/NAME``.
+        resume: go on from the checkpoint that is there; from the start if there is none.
+        overwrite: replace the run that is there.
+        callbacks: watch the training.
+        announce: told the plan once all has been checked, before anything is written.
+
+    Raises:
+        InputError: the spec is wrong or something stands at ``out``; nothing was written then.
+        DivergenceError: the loss became NaN or infinite; the best state and its fields were written.
+        RunError: out of memory, or the disk refuses; nothing is half-written.
+    """
+    folder = RunFolder(Path("runs") / run_name(document) if out is None else Path(out))
+    folder.check_free(resume, overwrite)
+    plan = make_plan(document)
+    same, more = _compare(folder, plan) if resume else (False, False)
+    if same and not more and folder.is_finished:
+        return RunResult(folder, "already", restore(folder))
+    state = _load(folder, plan, more) if same else None
+    if announce is not None:
+        announce(plan)
+    with _failures(folder), Interruption().listening() as interruption:
+        return _train(plan, folder, state, callbacks, interruption)
+
+
+def _train(
+    plan: Plan, folder: RunFolder, state: TrainState | None, callbacks: Sequence[Callback], interruption: Interruption
+) -> RunResult:
+    notes, earlier = _begin(plan, folder, state)
+    started = time.perf_counter()
+    held = plan.held_out
+    with closing(MetricsFile(folder.metrics, state.step if state else 0)) as metrics:
+        try:
+            solution = plan.solver.fit(
+                plan.problem,
+                callbacks=(metrics, Checkpointer(folder.checkpoint), *callbacks, interruption),
+                state=state,
+                error=held.error if held else None,
+                error_at=held.points if held else None,
+            )
+        except DivergenceError as error:
+            metrics.close()
+            raise _keep_best(plan, folder, error, notes) from None
+    solution = noted(solution, notes)
+    seconds = earlier + time.perf_counter() - started
+    solution = replace(solution, record=replace(solution.record, seconds=seconds))
+    folder.write_facts(_facts(plan, seconds))
+    if interruption.signal is not None:
+        return RunResult(folder, "interrupted", solution, interruption.signal)
+    return RunResult(folder, "finished", _export(plan, folder, solution))
+
+
+def _begin(plan: Plan, folder: RunFolder, state: TrainState | None) -> tuple[tuple[str, ...], float]:
+    """Make the folder ready; return notes, and the seconds spent by earlier parts of the run."""
+    folder.create()
+    if state is None:
+        folder.clear()
+        atomic_text(folder.spec, plan.text)
+        folder.write_facts(_facts(plan, 0.0))
+        return plan.notes, 0.0
+    facts = folder.read_facts()
+    folder.summary.unlink(missing_ok=True)
+    atomic_text(folder.spec, plan.text)
+    notes = (*plan.notes, f"continued from step {state.step}")
+    if facts.get("versions") not in (None, versions()):
+        notes = (*notes, "continued with other versions of the libraries: not the numbers of an uninterrupted run")
+    seconds = facts.get("seconds")
+    return notes, float(seconds) if isinstance(seconds, (int, float)) else 0.0
+
+
+def _facts(plan: Plan, seconds: float) -> dict[str, Any]:
+    return {"kind": plan.solver.kind, "versions": versions(), "seconds": seconds}
+
+
+def _compare(folder: RunFolder, plan: Plan) -> tuple[bool, bool]:
+    """Return whether there is a run to continue, and whether more steps of it are asked for.
+
+    Raises:
+        InputError: its spec differs in something else.
+    """
+    if folder.kind != "run" or not folder.spec.exists():
+        return False, False
+    changes = _changes(to_plain(load_spec(folder.spec).spec), to_plain(plan.resolved))
+    more = _more_steps(plan, changes)
+    if changes and not more:
+        listed = "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in list(changes.items())[:3])
+        raise InputError(
+            f"{folder.path} was made with another spec ({listed}); only more solver.steps may be asked for: "
+            "give the same spec, --overwrite, or --out DIR for another folder"
+        )
+    return True, more
+
+
+def _load(folder: RunFolder, plan: Plan, more: bool) -> TrainState | None:
+    """Return the state to go on from, or none where there is no checkpoint yet."""
+    if not folder.state.exists():
+        return None
+    state = load_state(folder.checkpoint, choose_device(getattr(plan.solver, "device", "cpu"))[0])
+    if not more:
+        return state
+    return replace(state, facts={name: fact for name, fact in state.facts.items() if name != ENDED})
+
+
+def _more_steps(plan: Plan, changes: dict[str, tuple[Any, Any]]) -> bool:
+    """Whether the only change is that more steps are asked for."""
+    if list(changes) != ["solver.steps"]:
+        return False
+    old, new = changes["solver.steps"]
+    usual = plan.solver.model_copy(update={"steps": None}).preview(plan.problem).steps
+    return new is not None and new > (usual if old is None else old)
+
+
+def _changes(old: Any, new: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return path -> (old, new) for every leaf of two plain specs that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in dict.fromkeys((*old, *new)):
+            found |= _changes(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+        return found
+    return {} if old == new else {path: (old, new)}
+
+
+def _export(plan: Plan, folder: RunFolder, solution: Solution, status: str = "finished") -> Solution:
+    """Write fields, pictures and, last, the summary; return the solution with its errors."""
+    field = solution.on_grid(**plan.grid) if plan.points is None else solution.at(plan.points)
+    field = replace(field, attrs={**field.attrs, "spec": plan.text})
+    if plan.reference is not None:
+        field = with_reference(field, plan.problem, plan.reference)
+        solution = replace(solution, errors=errors_of(field), floor=plan.reference.floor)
+    field.to_hdf5(folder.fields)
+    notes = [note for note in (draw_field(field, folder.picture), draw_history(folder.metrics, folder.history)) if note]
+    solution = noted(solution, tuple(notes))
+    folder.write_summary(
+        {
+            "name": plan.name,
+            "kind": plan.solver.kind,
+            "status": status,
+            **solution.summary(),
+            "reference": None if plan.reference is None else plan.reference.description,
+        }
+    )
+    return solution
+
+
+def _keep_best(plan: Plan, folder: RunFolder, error: DivergenceError, notes: tuple[str, ...]) -> DivergenceError:
+    """Write the best state and its fields; the verdict says that the run diverged. Return the error to raise."""
+    best = noted(error.solution, notes)
+    best = replace(best, record=replace(best.record, converged=False, reason=f"diverged, {best.record.reason}"))
+    save_state(folder.checkpoint, best.state)
+    told = DivergenceError(f"diverged: {error} in {folder.path}, with its fields")
+    told.solution = _export(plan, folder, best, "diverged")
+    return told
+
+
+@contextmanager
+def _failures(folder: RunFolder) -> Iterator[None]:
+    """Turn what the machine refuses into a `RunError`; bugs pass unchanged."""
+    try:
+        yield
+    except (PdemlError, BrokenPipeError):
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(part in str(error) for part in _NO_MEMORY):
+            raise RunError(
+                "out of memory; take a smaller network, fewer points or a coarser export.grid "
+                f"(what is in {folder.path} is complete; --resume goes on from its checkpoint)"
+            ) from error
+        raise
+    except OSError as error:
+        raise RunError(f"cannot write to {folder.path}: {error.strerror or error}") from error
