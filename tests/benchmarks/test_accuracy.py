@@ -114,9 +114,7 @@ def test_repeats_keep_the_best_time_of_each_seed_and_resume(bench: Bench):
     assert "| 9.0 | 10 |" in bench.readme.read_text(encoding="utf-8")
 
 
-def test_a_repetition_with_another_error_fails_and_the_worst_error_stays(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-):
+def test_a_repetition_with_another_error_fails_and_the_worst_stays(bench: Bench, capsys: pytest.CaptureFixture[str]):
     assert bench.run("--rows free --seeds 0 --repeat 2", [result(error=1e-4), result(error=1.1e-4)]) == 1
     assert "free seed 0 is not reproducible: 0.0001, 0.00011" in capsys.readouterr().out
     assert "| free | 1.1e-04 | 1 |" in bench.readme.read_text(encoding="utf-8")
@@ -174,7 +172,7 @@ def test_the_table_is_generated_and_the_rest_of_the_readme_stays(bench: Bench):
     assert written.startswith("# Title\n<!-- accuracy:begin -->\n| problem |")
     assert written.endswith("<!-- accuracy:end -->\nrest\n")
     assert "| easy | 2.0e-04 | 2 | 1e-03 | 6.0 | 10 | 12.0 |" in written
-    assert "50 to 50 GFLOP/s" in written
+    assert ", 50 GFLOP/s" in written
     bench.readme.write_text(README, encoding="utf-8")
     assert bench.run("--table") == 0
     assert bench.readme.read_text(encoding="utf-8") == written
@@ -249,6 +247,19 @@ def test_a_real_measurement_in_its_own_process_repeats_to_the_last_bit(bench: Be
     assert first.gflops > 0.1
 
 
-def test_a_process_that_fails_is_reported(bench: Bench):
-    with pytest.raises(MeasurementError, match="stepz"):
-        measure_apart(Row("bad", "heat", options={"stepz": 2}), 0)
+def test_a_process_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "measure.py").write_text("import sys\nsys.exit('no memory left')\n", encoding="utf-8")
+    monkeypatch.setattr(accuracy, "FOLDER", tmp_path)
+    with pytest.raises(MeasurementError, match="status 1:\nno memory left"):
+        measure_apart(ROWS[0], 0)
+
+
+def test_code_that_changes_meanwhile_is_not_recorded_and_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    def edited() -> Iterable[dict[str, Any]]:
+        yield result()
+        monkeypatch.setattr(accuracy, "code_state", lambda: "edited")
+        yield result()
+
+    assert bench.run("--rows easy --seeds 0 1 2", edited()) == 1
+    assert bench.calls == [("easy", 0), ("easy", 1)]
+    assert [line.seed for line in bench.lines] == [0]

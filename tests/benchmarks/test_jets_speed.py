@@ -27,6 +27,7 @@ def test_parameter_jacobians_agree(width: int, depth: int):
     jacobian = prepared.jacobian()
     assert jacobian.shape == (101, prepared.network.parameter_count)
     assert difference(jacobian, prepared.nested_jacobian()) < 1e-10
+    assert difference(jacobian, prepared.nested_jacobian_shared()) < 1e-10
     assert difference(jacobian, prepared.nested_jacobian_tuned()) < 1e-10
 
 
@@ -57,7 +58,7 @@ def test_the_benchmark_records_and_writes_its_table(tmp_path: Path):
     readme.write_text("a\n<!-- jets:begin --><!-- jets:end -->\nb\n", encoding="utf-8")
     bench_jets.main(["--points", "50", "--rounds", "1"], csv=csv, readme=readme)
     written = readme.read_text(encoding="utf-8")
-    assert len(csv.read_text(encoding="utf-8").splitlines()) == 9
+    assert len(csv.read_text(encoding="utf-8").splitlines()) == 10
     assert f"| {bench_jets.JACOBIAN} |" in written
     assert "50 points, 921 parameters" in written
     assert bench_jets.main(["--table"], csv=csv, readme=readme) == 0
