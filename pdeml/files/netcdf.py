@@ -6,6 +6,7 @@ variable". https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specificat
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,18 +61,13 @@ def write_netcdf(path: str | os.PathLike[str], variables: Mapping[str, Variable]
         RunError: if the disk refuses; nothing is left behind.
     """
     sizes = _dimension_sizes(variables)
-    with atomic_write(path) as temporary, create_file(temporary) as file:
-        write_attributes(file, attrs)
-        for name, size in sizes.items():
-            if _is_coordinate(name, variables.get(name)):
-                create_coordinate(file, name, variables[name].data, variables[name].attrs)
-            else:
-                create_dimension(file, name, size)
-        for name, variable in variables.items():
-            if not _is_coordinate(name, variable):
-                target = create_variable(file, name, variable.dims, variable.data.dtype, variable.attrs)
-                if variable.data.size:
-                    target[...] = variable.data
+    with atomic_write(path) as temporary:
+        # Made in memory: where the disk is full, HDF5 itself would crash when it closes the file.
+        image = io.BytesIO()
+        with create_file(image) as file:
+            _fill(file, variables, sizes, attrs)
+        with temporary.open("wb") as stream:
+            stream.write(image.getbuffer())
 
 
 def read_netcdf(path: str | os.PathLike[str], formats: Sequence[str]) -> tuple[dict[str, Variable], dict[str, Any]]:
@@ -143,7 +139,23 @@ def is_scale(dataset: h5py.Dataset) -> bool:
     return _text_attribute(dataset, "CLASS") == b"DIMENSION_SCALE"
 
 
-def create_file(path: str | os.PathLike[str]) -> h5py.File:
+def _fill(
+    file: h5py.File, variables: Mapping[str, Variable], sizes: Mapping[str, int], attrs: Mapping[str, Any]
+) -> None:
+    write_attributes(file, attrs)
+    for name, size in sizes.items():
+        if _is_coordinate(name, variables.get(name)):
+            create_coordinate(file, name, variables[name].data, variables[name].attrs)
+        else:
+            create_dimension(file, name, size)
+    for name, variable in variables.items():
+        if not _is_coordinate(name, variable):
+            target = create_variable(file, name, variable.dims, variable.data.dtype, variable.attrs)
+            if variable.data.size:
+                target[...] = variable.data
+
+
+def create_file(path: str | os.PathLike[str] | io.BytesIO) -> h5py.File:
     """Create an empty HDF5 file that keeps the order of what is put into it, as netCDF-4 asks; close it after use."""
     return h5py.File(path, "w", track_order=True)
 

@@ -13,7 +13,7 @@ from pdeml.errors import RunError
 __all__ = ["Factor", "NotPositiveDefinite", "factor_spd", "gram"]
 
 
-class NotPositiveDefinite(RunError):  # noqa: N818 - the term of the field
+class NotPositiveDefinite(RunError):
     """A matrix that should be positive definite is not, whatever the jitter."""
 
 
@@ -66,4 +66,6 @@ def factor_spd(matrix_PP: Tensor, shift: float = 0.0, attempts: int = 6) -> Fact
         if int(info) == 0:
             return Factor(lower, jitter)
         jitter = max(10.0 * jitter, smallest)
-    raise NotPositiveDefinite(f"the matrix ({len(matrix_PP)} rows) is not positive definite, even with jitter {jitter:.1e}")
+    raise NotPositiveDefinite(
+        f"the matrix ({len(matrix_PP)} rows) is not positive definite, even with jitter {jitter:.1e}"
+    )

@@ -103,7 +103,7 @@ class JetSpec:
 
     @cached_property
     def product(self) -> tuple[tuple[tuple[int, tuple[tuple[float, Index], ...]], ...], ...]:
-        """Leibniz: per channel, ``(k, ((c, γ), ...))`` meaning ``b[k] · Σ c ∂^γ a`` for known ``a`` and carried ``b``."""
+        """Leibniz: per channel ``(k, ((c, γ), ...))``, meaning ``b[k] · Σ c ∂^γ a`` for known ``a``, carried ``b``."""
         return tuple(self._product_terms(k) for k in range(len(self)))
 
     def _product_terms(self, channel: int) -> tuple[tuple[int, tuple[tuple[float, Index], ...]], ...]:

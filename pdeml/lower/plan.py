@@ -129,7 +129,9 @@ def _collapse(
     ]
     combinations = sorted({_normalised(terms)[1] for g in groups for terms in g.values()})
     collapsed = {index for g in groups for terms in g.values() for index in terms}
-    stays = {index for g, e in zip(groups, eligible, strict=True) for u in e for index in e[u] if index not in g.get(u, {})}
+    stays = {
+        index for g, e in zip(groups, eligible, strict=True) for u in e for index in e[u] if index not in g.get(u, {})
+    }
     if not combinations or len(combinations) >= len(collapsed - stays) or collapsed & stays:
         groups, combinations, collapsed = [{} for _ in forms], [], set()
     spec = JetSpec.closed(wanted - collapsed, combinations, len(names.coordinates))

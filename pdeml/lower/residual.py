@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -165,5 +164,3 @@ class ResidualSystem:
 
     def _split(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return z[: self.parameter_count], z[self.parameter_count :]
-
-

@@ -54,8 +54,9 @@ def estimate_scales(problem: Problem) -> Scales:
     """Estimate the sizes from the intervals, the given values, the sources and the other unknowns.
 
     An unknown is as large as the largest value given for it in a condition; where these are zero or missing, as large
-    as its equations' sources make it: ``max |source| / max_α (|c_α| / ℓ^α)`` over the linear terms; failing that, as
-    large as balances the largest term of the other unknowns in its equations (a pressure, a flux).
+    as its equations' sources make it: ``max |source| / max_α (|c_α| / ℓ^α)`` over the linear terms, ℓ being the
+    lengths over which the source varies; failing that, as large as balances the largest term of the other unknowns in
+    its equations (a pressure, a flux).
     """
     lengths = tuple(
         declared.scale if (declared := problem.coordinates[name]).scale is not None else 0.5 * float(high - low)
@@ -63,7 +64,9 @@ def estimate_scales(problem: Problem) -> Scales:
     )
     empty, points = Scales(lengths, {}), _probes(problem, problem.domain.region("interior"))
     sizes = {
-        name: _declared(problem, name) or _from_values(problem, name, lengths) or _balanced(problem, name, empty, points)
+        name: _declared(problem, name)
+        or _from_values(problem, name, lengths)
+        or _balanced(problem, name, empty, points)
         for name in problem.names.real_unknowns
     }
     known = {name: size for name, size in sizes.items() if size}
@@ -170,10 +173,20 @@ def _balanced(problem: Problem, unknown: str, scales: Scales, points: Probes) ->
     """Return the size that balances sources and unknowns of known size in the unknown's equations, or zero."""
     sizes = [0.0]
     for form in problem.forms:
-        stiffness = [
-            _largest(term.coefficient, points) / scales.length(term.index) for term in form.terms if term.unknown == unknown
-        ]
-        if stiffness and max(stiffness) > 0:
+        own = [(_largest(t.coefficient, points), t.index) for t in form.terms if t.unknown == unknown]
+        if any(size > 0 for size, _ in own):
             others = _terms(form, scales, points).values() if scales.unknowns else ()
-            sizes.append(max(_largest(form.source, points), *others, 0.0) / max(stiffness))
+            usual = max(size / scales.length(index) for size, index in own)
+            finest = Scales(_lengths_in(form.source, problem, scales, points), {})
+            within = max(size / finest.length(index) for size, index in own)
+            sizes.append(max(_largest(form.source, points) / within, max(others, default=0.0) / usual))
     return max((size for size in sizes if np.isfinite(size)), default=0.0)
+
+
+def _lengths_in(source: sympy.Expr, problem: Problem, scales: Scales, points: Probes) -> tuple[float, ...]:
+    """Return over what length a source varies along each coordinate: ``√(max |f| / max |∂²f|)``, at most the usual."""
+    size, found = _largest(source, points), []
+    for name, usual in zip(problem.names.coordinates, scales.coordinates, strict=True):
+        bend = _largest(sympy.diff(source, problem.names.symbol(name), 2), points)
+        found.append(min(usual, float(np.sqrt(size / bend))) if min(bend, size) > 0 and np.isfinite(bend) else usual)
+    return tuple(found)

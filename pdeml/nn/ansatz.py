@@ -49,7 +49,9 @@ class NetworkAnsatz:
         if spec not in self._compiled:
             self._compiled[spec] = _CompiledMaps.of(self, spec)
         maps = self._compiled[spec]
-        return PreparedNetwork(self.network, maps.features.jet(points_ND), maps.base.jet(points_ND).values, maps.products(points_ND))
+        return PreparedNetwork(
+            self.network, maps.features.jet(points_ND), maps.base.jet(points_ND).values, maps.products(points_ND)
+        )
 
     def values(self, theta_P: Tensor, points_ND: Tensor) -> Tensor:
         """Return the unknowns at the points, (N, U)."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy
 from sympy.core.function import AppliedUndef
-from sympy.core.parameters import distribute
 
 from pdeml.expr import evaluate, where
 from pdeml.lower.known import with_values
@@ -24,7 +23,7 @@ __all__ = ["Lift", "exact_lift", "features"]
 
 _ROUGH = (sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise, sympy.Min, sympy.Max, sympy.atan2, where)
 _PROBES = np.array([0.0, *np.sort(np.arange(1, 8) * 0.6180339887 % 1.0), 1.0])
-"""Values are compared at these shares of each coordinate: the ends, and places where no wave of round length is zero."""
+"""Values are compared at these shares of each coordinate: its ends, and where no wave of round length is zero."""
 _GAP = 1e-11
 """Values that differ by less, compared to the unknown's size, are the same."""
 
@@ -64,14 +63,13 @@ def features(problem: Problem, modes: int = 1) -> tuple[sympy.Expr, ...]:
         modes: number of harmonics of a periodic coordinate.
     """
     found: list[sympy.Expr] = []
-    with distribute(False):
-        for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds.tolist(), strict=True):
-            x = problem.names.symbol(name)
-            if name in problem.domain.periodic:
-                angle = 2 * sympy.pi * ((x - _number(low)) / _number(high - low))
-                found += [wave(k * angle) for k in range(1, modes + 1) for wave in (sympy.cos, sympy.sin)]
-            else:
-                found.append((x - _number(0.5 * (low + high))) / _number(0.5 * (high - low)))
+    for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds.tolist(), strict=True):
+        x = problem.names.symbol(name)
+        if name in problem.domain.periodic:
+            angle = 2 * sympy.pi * (x - _number(low)) / _number(high - low)
+            found += [wave(k * angle) for k in range(1, modes + 1) for wave in (sympy.cos, sympy.sin)]
+        else:
+            found.append(_product(1 / (0.5 * (high - low)), x - _number(0.5 * (low + high))))
     return tuple(found)
 
 
@@ -86,33 +84,31 @@ def exact_lift(problem: Problem, scales: Mapping[str, float], impose: bool = Tru
     names = problem.names
     base, factor, exact = [], [], []
     for unknown in names.real_unknowns:
-        g, d, done = sympy.Integer(0), _number(scales[unknown]), []
+        g, distances, done = sympy.Integer(0), (), []
         if impose and problem.domain.is_box:
-            with distribute(False):  # a - b stays exactly zero at b, however far from the origin
-                g, distance, done = _interpolate(problem, unknown, scales[unknown])
-                d = d * distance
+            g, distances, done = _interpolate(problem, unknown, scales[unknown])
         base.append(g)
-        factor.append(d)
+        factor.append(_product(scales[unknown], *distances))
         exact += done
     whole = {c.name for c in problem.constraints} & set(exact)
     return Lift(tuple(base), tuple(factor), tuple(c.name for c in problem.constraints if c.name in whole))
 
 
-def _interpolate(problem: Problem, unknown: str, scale: float) -> tuple[sympy.Expr, sympy.Expr, list[str]]:
-    """Return g, the product of distances, and the constraints met, for one unknown."""
+def _interpolate(problem: Problem, unknown: str, scale: float) -> tuple[sympy.Expr, list[sympy.Expr], list[str]]:
+    """Return g, the distances (a list of factors), and the constraints met, for one unknown."""
     sides, wanted = _given(problem, unknown)
-    g, distance, met = sympy.Integer(0), sympy.Integer(1), set()
+    g, distances, met = sympy.Integer(0), [], set()
     for name in _space_then_time(problem):
         given = (sides.low.get(name), sides.high.get(name))
-        agreeing = [_agreeing(problem, name, end, (g, distance), scale) for end in given if end is not None]
+        agreeing = [_agreeing(problem, name, end, (g, distances), scale) for end in given if end is not None]
         ends = [end for end in agreeing if end is not None]
         if not ends:
             continue
         g = g + _between(problem, name, ends, g)
-        distance = distance * _distance(problem, name, ends)
+        distances += _distances(problem, name, ends)
         met |= {(name, end.at, source) for end in ends for source in end.sources}
     done = [source for source, places in wanted.items() if all((*place, source) in met for place in places)]
-    return g, distance, done
+    return g, distances, done
 
 
 def _given(problem: Problem, unknown: str) -> tuple[_Sides, dict[str, set[tuple[str, float]]]]:
@@ -126,8 +122,7 @@ def _given(problem: Problem, unknown: str) -> tuple[_Sides, dict[str, set[tuple[
         value = with_values(constraint.value, problem.names, problem.parameter_values)
         places = _places(problem, constraint)
         if constraint.kind == "rate" and places == [(time, problem.domain.time[1])]:
-            if (rate := _smooth_at(problem, time, places[0][1], value)) is not None:
-                rates[constraint.name] = rate
+            rates[constraint.name] = _smooth_at(problem, time, places[0][1], value)
         if constraint.kind != "value" or not places:
             continue
         wanted[constraint.name] = set(places)
@@ -137,8 +132,9 @@ def _given(problem: Problem, unknown: str) -> tuple[_Sides, dict[str, set[tuple[
             if side is not None:
                 (sides.low if low else sides.high).setdefault(name, _End(at, side, (constraint.name,)))
     sides.high.pop(time, None)
-    if time in sides.low and rates:
-        source, rate = next(iter(rates.items()))
+    known = {source: rate for source, rate in rates.items() if rate is not None}
+    if time in sides.low and known:
+        source, rate = next(iter(known.items()))
         start = sides.low[time]
         sides.low[time] = _End(start.at, start.value, (*start.sources, source), rate)
         wanted[source] = {(time, start.at)}
@@ -173,7 +169,9 @@ def _smooth_at(problem: Problem, name: str, at: float, value: sympy.Expr) -> sym
     slopes = [side.diff(names.symbol(other), order) for other in others for order in (1, 2)]
     values = _probes(problem, others)
     finite = all(np.isfinite(evaluate(part, values)).all() for part in (side, *slopes))
-    return side if finite else None
+    ours, given = evaluate(side, values), evaluate(value, {**values, name: at})
+    same = np.allclose(ours, given, rtol=_GAP, atol=_GAP * float(np.max(np.abs(ours))))  # not so on a jump itself
+    return side if finite and same else None
 
 
 def _probes(problem: Problem, axes: Sequence[str]) -> dict[str, np.ndarray]:
@@ -189,15 +187,15 @@ def _space_then_time(problem: Problem) -> Sequence[str]:
 
 
 def _agreeing(
-    problem: Problem, name: str, end: _End, built: tuple[sympy.Expr, sympy.Expr], scale: float
+    problem: Problem, name: str, end: _End, built: tuple[sympy.Expr, list[sympy.Expr]], scale: float
 ) -> _End | None:
     """Return as much of an end as matches g where the sides that are already exact meet it: all, the value, or none."""
-    g, distance = built
-    if distance == 1:
+    g, distances = built
+    if not distances:
         return end
     x = problem.names.symbol(name)
     values = {**_probes(problem, [n for n in problem.names.coordinates if n != name]), name: end.at}
-    meets = np.abs(evaluate(distance, values)) <= 1e-12
+    meets = np.abs(evaluate(_product(1.0, *distances), values)) <= 1e-12
 
     def gap(given: sympy.Expr, ours: sympy.Expr) -> float:
         difference = evaluate(given - ours.xreplace({x: _number(end.at)}), values)
@@ -217,21 +215,35 @@ def _between(problem: Problem, name: str, ends: Sequence[_End], g: sympy.Expr) -
     gaps = [end.value - g.xreplace({x: _number(end.at)}) for end in ends]
     if len(ends) == 2:
         low, high = (_number(end.at) for end in ends)
-        return (high - x) / (high - low) * gaps[0] + (x - low) / (high - low) * gaps[1]
+        share = 1 / (high - low)
+        return _product(share, high - x, gaps[0]) + _product(share, x - low, gaps[1])
     if ends[0].rate is not None:
         slope = ends[0].rate - sympy.diff(g, x).xreplace({x: _number(ends[0].at)})
         return gaps[0] + (x - _number(ends[0].at)) * slope
     return gaps[0]
 
 
-def _distance(problem: Problem, name: str, ends: Sequence[_End]) -> sympy.Expr:
-    """Return a factor of order one that vanishes at the ends, twice where a rate is given too."""
+def _distances(problem: Problem, name: str, ends: Sequence[_End]) -> list[sympy.Expr]:
+    """Return factors, together of order one, that vanish at the ends; twice where a rate is given too."""
     x = problem.names.symbol(name)
     low, high = problem.domain.bounds[problem.names.coordinates.index(name)].tolist()
     if len(ends) == 2:
-        return (x - _number(low)) * (_number(high) - x) / _number(0.25 * (high - low) ** 2)
-    share = (x - _number(ends[0].at)) / _number(high - low)
-    return share**2 if ends[0].rate is not None else share
+        return [_number(4.0 / (high - low) ** 2), x - _number(low), _number(high) - x]
+    share = [_number(1.0 / (high - low)), x - _number(ends[0].at)]
+    return share * 2 if ends[0].rate is not None else share
+
+
+def _product(number: float | sympy.Expr, *factors: sympy.Expr) -> sympy.Expr:
+    """Return a product that is not multiplied out: ``x - b`` stays exactly zero at b, however far from the origin."""
+    numbers, others = sympy.sympify(number, strict=True), []
+    for factor in factors:
+        if factor.is_Number:
+            numbers *= factor
+        else:
+            others.append(factor)
+    if numbers == 0 or not others:
+        return _number(float(numbers))
+    return sympy.Mul(_number(float(numbers)), *others, evaluate=False)
 
 
 def _number(value: float) -> sympy.Expr:

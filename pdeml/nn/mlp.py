@@ -78,7 +78,9 @@ class MLP:
             jet, composition = composed(linear(jet, weight, bias), sigma, extra)
             compositions.append(composition)
         entering.append(jet.values)
-        return linear(jet, *layers[-1]), MLPTape(self, tuple(w for w, _ in layers), tuple(entering), tuple(compositions))
+        return linear(jet, *layers[-1]), MLPTape(
+            self, tuple(w for w, _ in layers), tuple(entering), tuple(compositions)
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdeml.linalg import Factor, factor_spd, gram
+from pdeml.linalg import Factor, NotPositiveDefinite, factor_spd, gram
 from pdeml.optim.base import Objective, State, Step
 
 __all__ = ["GaussNewton"]
@@ -54,8 +54,14 @@ class GaussNewton:
         r, jacobian = objective.linearise(z)
         before = 0.5 * float(r.square().sum())
         matrix, slope = gram(jacobian), jacobian.T @ r
+        if not (torch.isfinite(slope).all() and torch.isfinite(matrix).all()):
+            return Step(z, state, before, "the residual or its Jacobian is not finite")
         while damping <= self.ceiling:
-            factor = factor_spd(matrix, damping)
+            try:
+                factor = factor_spd(matrix, damping)
+            except NotPositiveDefinite:  # by rounding alone: a larger damping mends it
+                damping *= self.grow
+                continue
             trial = z + self._direction(objective, z, r, jacobian, slope, factor)
             after = float(objective.value(trial))
             if after < before:

@@ -60,7 +60,9 @@ class LBFGS:
         if found is None:
             return Step(z, state, float(value), "no decrease along the steepest descent: the precision is used up")
         length, new_value, new_gradient = found
-        return Step(z + length * direction, self._remember(state, length * direction, new_gradient - gradient), new_value)
+        return Step(
+            z + length * direction, self._remember(state, length * direction, new_gradient - gradient), new_value
+        )
 
     def _direction(self, gradient: Tensor, state: State) -> Tensor:
         """Return ``−H g`` by the two-loop recursion."""

@@ -16,7 +16,7 @@ __all__ = ["HEADER", "RunFolder", "finite", "read_json"]
 
 HEADER = "# Resolved by pdeml; `pdeml train` on this file repeats the run."
 CHECKPOINT_FORMAT, SUMMARY_FORMAT = "checkpoint/1", "run/1"
-_FILES = ("summary.json", "metrics.jsonl", "fields.h5", "fields.png", "history.png", "prediction.h5", "spec.yaml")
+_FILES = ("summary.json", "metrics.jsonl", "fields.h5", "fields.png", "history.png", "prediction.h5")
 _CHECKPOINT_FILES = ("state.safetensors", "checkpoint.json")
 _MAX_JSON = 2**26
 
@@ -94,8 +94,7 @@ class RunFolder:
         if not self.path.is_dir():
             raise InputError(f"{self.path} is a file; give a folder")
         try:
-            entries = [entry for entry in self.path.iterdir() if not entry.name.endswith(TEMPORARY_SUFFIX)]
-            if not entries:
+            if not any(self._is_left(entry) for entry in self.path.iterdir()):
                 return "empty"
         except OSError as error:
             raise InputError(f"{self.path}: {error.strerror}") from None
@@ -123,27 +122,30 @@ class RunFolder:
             )
 
     def create(self) -> None:
-        """Make the folder and its checkpoint folder, and sweep what killed processes left.
+        """Make the folder, and sweep what killed processes left.
 
         Raises:
             RunError: the disk refuses.
         """
         try:
-            self.checkpoint.mkdir(parents=True, exist_ok=True)
-            sweep_temporaries(self.path)
-            sweep_temporaries(self.checkpoint)
+            self.path.mkdir(parents=True, exist_ok=True)
+            for folder in (self.path, self.checkpoint):
+                if folder.is_dir():
+                    sweep_temporaries(folder)
         except OSError as error:
             raise RunError(f"cannot create {self.path}: {error.strerror}") from error
 
     def clear(self) -> None:
-        """Remove the files of a run, and only these: ``summary.json`` first, ``spec.yaml`` last.
+        """Remove the files of a run, and only these: ``summary.json`` first.
+
+        ``spec.yaml`` stays, to be replaced: by it the folder is known as a run, also if this process is killed.
 
         Raises:
             RunError: the disk refuses.
         """
-        first, *rest, last = (self.path / name for name in _FILES)
+        first, *rest = (self.path / name for name in _FILES)
         try:
-            for file in (first, *(self.checkpoint / name for name in _CHECKPOINT_FILES), *rest, last):
+            for file in (first, *(self.checkpoint / name for name in _CHECKPOINT_FILES), *rest):
                 file.unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"cannot remove {error.filename}: {error.strerror}") from error
@@ -162,11 +164,18 @@ class RunFolder:
 
     def write_facts(self, facts: dict[str, Any]) -> None:
         """Write what made the checkpoint."""
+        self.checkpoint.mkdir(exist_ok=True)
         atomic_json(self.facts, {"pdeml_format": CHECKPOINT_FORMAT, **facts})
 
     def read_facts(self) -> dict[str, Any]:
         """Return what made the checkpoint; nothing where that is not known."""
         return read_json(self.facts) if self.facts.is_file() else {}
+
+    def _is_left(self, entry: Path) -> bool:
+        """Whether an entry is more than what a killed or failed start leaves: temporaries, an empty ``checkpoint``."""
+        if entry == self.checkpoint and entry.is_dir():
+            return any(self._is_left(part) for part in entry.iterdir())
+        return not entry.name.endswith(TEMPORARY_SUFFIX)
 
     def _is_ours(self) -> bool:
         with suppress(OSError, UnicodeDecodeError), self.spec.open(encoding="utf-8") as file:

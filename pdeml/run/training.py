@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -27,6 +28,7 @@ from pdeml.train import ENDED, Callback, Checkpointer, Interruption, MetricsFile
 
 __all__ = ["RunResult", "train_spec"]
 
+_CHECKPOINT_SECONDS = 15.0
 _NO_MEMORY = ("out of memory", "can't allocate memory", "DefaultCPUAllocator")
 
 
@@ -94,7 +96,7 @@ def _train(
         try:
             solution = plan.solver.fit(
                 plan.problem,
-                callbacks=(metrics, Checkpointer(folder.checkpoint), *callbacks, interruption),
+                callbacks=(metrics, Checkpointer(folder.checkpoint, _CHECKPOINT_SECONDS), *callbacks, interruption),
                 state=state,
                 error=held.error if held else None,
                 error_at=held.points if held else None,
@@ -108,7 +110,13 @@ def _train(
     folder.write_facts(_facts(plan, seconds))
     if interruption.signal is not None:
         return RunResult(folder, "interrupted", solution, interruption.signal)
-    return RunResult(folder, "finished", _export(plan, folder, solution))
+    try:
+        with interruption.at_once():
+            return RunResult(folder, "finished", _export(plan, folder, solution))
+    except KeyboardInterrupt:
+        reason = f"interrupted by {signal.Signals(interruption.signal or signal.SIGINT).name} while writing the fields,"
+        solution = replace(solution, record=replace(solution.record, reason=reason))
+        return RunResult(folder, "interrupted", solution, interruption.signal)
 
 
 def _begin(plan: Plan, folder: RunFolder, state: TrainState | None) -> tuple[tuple[str, ...], float]:

@@ -24,5 +24,7 @@ def choose_device(wanted: str) -> tuple[str, tuple[str, ...]]:
         raise InputError(f"{wanted!r} is not a device; allowed: auto, cpu, cuda, cuda:N", ("device",))
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= found:
-        raise InputError(f"{wanted!r} is not on this machine: {found} CUDA devices found; use 'cpu' or 'auto'", ("device",))
+        raise InputError(
+            f"{wanted!r} is not on this machine: {found} CUDA devices found; use 'cpu' or 'auto'", ("device",)
+        )
     return wanted, ()

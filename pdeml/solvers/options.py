@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pdeml.errors import InputError, one_of
@@ -50,8 +51,9 @@ class SolverOptions(BaseModel):
     kind: ClassVar[str]
 
     def __init__(self, **options: Any):
+        numbers = {name: value.item() for name, value in options.items() if isinstance(value, np.generic)}
         try:
-            super().__init__(**options)
+            super().__init__(**{**options, **numbers})
         except ValidationError as error:
             raise _in_words(error, type(self)) from None
 

@@ -16,6 +16,7 @@ from pdeml.lower import Scales, Statement, estimate_scales, statements
 from pdeml.nn import MLP, Lift, NetworkAnsatz, exact_lift, features
 from pdeml.optim import LBFGS, Adam, GaussNewton, Optimiser
 from pdeml.problem import Problem
+from pdeml.problem.checks import reasons_for_data
 from pdeml.sampling import default_count
 from pdeml.solvers.device import choose_device
 from pdeml.solvers.options import Preview, SolverOptions
@@ -25,8 +26,9 @@ from pdeml.train import Callback, CollocationTask, Limits, Outcome, Schedule, Tr
 __all__ = ["PINN"]
 
 _DENSE_LIMIT = 5_000
-_ROWS_PER_PARAMETER = 2.7
-_DEFAULT_STEPS = {"gauss_newton": 300, "adam": 20_000, "lbfgs": 10_000}
+_ROWS_PER_PARAMETER = 1.35
+_LEVELS = 2
+_DEFAULT_STEPS = {"gauss_newton": 600, "adam": 20_000, "lbfgs": 10_000}
 _DRAW_EVERY = {"gauss_newton": 20, "adam": 100, "lbfgs": 500}
 
 Count = Annotated[int, Option(ge=1)]
@@ -45,9 +47,11 @@ class PINN(SolverOptions):
         depth: number of hidden layers.
         activation: tanh, sin, gelu or silu.
         optimizer: gauss_newton, adam, lbfgs, or auto.
-        steps: optimiser steps at most; default by optimiser.
+        steps: optimiser steps; by default a number by optimiser, at most: Gauss-Newton then ends when the residual on
+            fresh points is flat.
         learning_rate: first step size of Adam.
-        points: interior points of a draw; default about 2.7 rows for each parameter.
+        points: interior points of a first draw, which Gauss-Newton doubles twice as needed; default about 1.35 rows
+            for each parameter.
         condition_points: points of a draw for each condition that is not exact; default by dimension.
         sampler: sobol, halton, latin, uniform or grid.
         adaptive: draw points where the residual is large, with importance weights.
@@ -186,6 +190,7 @@ class PINN(SolverOptions):
             adaptive=self.adaptive,
             every=self.resample or _DRAW_EVERY[first],
             tolerance=self.tolerance,
+            levels=_LEVELS if first == "gauss_newton" else 0,
             flat_stop=first == "gauss_newton" and self.steps is None,
         )
         monitor = None
@@ -261,5 +266,9 @@ def _check(problem: Problem | None, data: Any) -> None:
                 f"'pinn' solves with known parameters; {parameter.kind!r} is not supported yet: give {name!r} a number",
                 ("parameters", name),
             )
+    for name in problem.inputs:
+        raise InputError(f"'pinn' solves one problem at a time: give {name!r} a formula", ("inputs", name))
     if not problem.forms:
         raise InputError("'pinn' needs at least one equation", ("equations",))
+    for reason in reasons_for_data(problem):
+        raise InputError(f"'pinn' does not use observations yet, and they are needed: {reason}")

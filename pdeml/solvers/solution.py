@@ -28,7 +28,12 @@ def versions() -> dict[str, str]:
     """Return the versions of what computed the solution."""
     from pdeml import __version__
 
-    return {"pdeml": __version__, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    return {
+        "pdeml": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Record:
     learned: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """An ansatz with its parameters, the problem it answers, and how good the answer is.
 
@@ -85,6 +90,9 @@ class Solution:
     record: Record
     errors: Mapping[str, Error] = field(default_factory=dict)
     floor: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Solution of {self.problem!r} by {self.solver.kind!r}: {self.verdict}>"
 
     def values(self, points_ND: np.ndarray) -> dict[str, np.ndarray]:
         """Evaluate the real unknowns.
@@ -123,7 +131,7 @@ class Solution:
         """Evaluate on a tensor grid over the domain, e.g. ``on_grid(x=256, t=101)``.
 
         Args:
-            **sizes: points per coordinate, both ends included; those left out get 101 (33 in three dimensions and more).
+            **sizes: points per coordinate, both ends included; those left out get 101 (33 in three dimensions or more).
 
         Returns: a field; outside the geometry the value is NaN.
 
@@ -155,12 +163,14 @@ class Solution:
     @property
     def verdict(self) -> str:
         """One line: whether it converged, and how good the answer is."""
-        text = "converged" if self.record.converged else "not converged"
+        text = "converged" if self.record.converged else "stopped"
         text += f": {self.record.reason}"
         for name, error in self.errors.items():
             at_floor = error.relative_l2 <= self.floor
             text += f"; {name}: " + (
-                f"at the floor of the reference ({self.floor:.1e})" if at_floor else f"relative L2 error {error.relative_l2:.1e}"
+                f"at the floor of the reference ({self.floor:.1e})"
+                if at_floor
+                else f"relative L2 error {error.relative_l2:.1e}"
             )
         return text
 
@@ -192,7 +202,10 @@ class Solution:
         """Return residual norms, condition errors, time, device, seed and verdict, for people to read."""
         record = self.record
         lines = [f"{self.problem.name}: {self.verdict}"]
-        lines += [f"  residual of {name}: {norm:.2e} (root mean square, scaled, on fresh points)" for name, norm in record.residuals.items()]
+        lines += [
+            f"  residual of {name}: {norm:.2e} (root mean square, scaled, on fresh points)"
+            for name, norm in record.residuals.items()
+        ]
         lines += [f"  exact by construction: {name}" for name in record.exact]
         lines += [
             f"  error of {name}: relative L2 {e.relative_l2:.2e}, maximum {e.max:.2e}, relative H1 {e.h1:.2e}"
@@ -209,7 +222,9 @@ class Solution:
         """Return the YAML text that defines the problem and the solver."""
         from pdeml.spec import dump_spec, make_spec
 
-        return dump_spec(make_spec({"name": self.problem.name, "problem": self.problem.to_spec(), "solver": self.solver.to_spec()}))
+        return dump_spec(
+            make_spec({"name": self.problem.name, "problem": self.problem.to_spec(), "solver": self.solver.to_spec()})
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write ``spec.yaml``, ``summary.json`` and ``checkpoint/``; `pdeml.load` reads them.
@@ -239,7 +254,9 @@ def _columns(points: np.ndarray | Mapping[str, np.ndarray], names: tuple[str, ..
         missing = [name for name in names if name not in points]
         if missing:
             raise InputError(f"the points lack {', '.join(missing)}; they need {', '.join(names)}", ("points",))
-        points = np.stack(np.broadcast_arrays(*(np.asarray(points[name], dtype=np.float64).ravel() for name in names)), 1)
+        points = np.stack(
+            np.broadcast_arrays(*(np.asarray(points[name], dtype=np.float64).ravel() for name in names)), 1
+        )
     x = np.atleast_2d(np.asarray(points, dtype=np.float64))
     if x.ndim != 2 or x.shape[1] != len(names):
         raise InputError(f"points must have shape (N, {len(names)}) for {', '.join(names)}, got {x.shape}", ("points",))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -56,17 +58,22 @@ class MetricsFile(Callback):
         kept = [row for row in read_metrics(path) if row["step"] <= step] if path.exists() and step else []
         atomic_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         try:
-            self._file = path.open("a", encoding="utf-8")
+            self._file = path.open("ab", buffering=0)
+            self._size = path.stat().st_size
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror}") from error
 
     def on_step(self, event: Event) -> None:
-        """Append the metrics of the step."""
+        """Append the metrics of the step: the whole line, or nothing of it where the disk is full."""
+        line = (json.dumps({"step": event.state.step, **event.metrics}) + "\n").encode()
         try:
-            self._file.write(json.dumps({"step": event.state.step, **event.metrics}) + "\n")
-            self._file.flush()
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._size)
             raise RunError(f"cannot write {self._file.name}: {error.strerror}") from error
+        self._size += len(line)
 
     def on_end(self, event: Event) -> None:
         """Close the file."""
@@ -94,6 +101,7 @@ class Interruption(Callback):
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._at_once = False
 
     def on_step(self, event: Event) -> str | None:
         """Ask to stop if a signal came."""
@@ -104,9 +112,9 @@ class Interruption(Callback):
         """Catch the signals inside, restore the former handlers after."""
 
         def note(number: int, frame: FrameType | None) -> None:
-            if self.signal is not None:
+            again, self.signal = self.signal is not None, number
+            if again or self._at_once:
                 raise KeyboardInterrupt
-            self.signal = number
 
         former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -114,6 +122,15 @@ class Interruption(Callback):
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, the first signal already raises `KeyboardInterrupt`: there are no steps to wait for."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
 
 
 def _described(metrics: Mapping[str, float]) -> str:
@@ -172,9 +189,7 @@ class RichProgress(Callback):
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=event.steps, completed=event.state.step - 1, seen="")
         rate = (event.state.step - self._first) / max(event.seconds, 1e-9)
-        self._bar.update(
-            self._task, completed=event.state.step, seen=f"{_described(self._seen)}  {rate:.1f} steps/s"
-        )
+        self._bar.update(self._task, completed=event.state.step, seen=f"{_described(self._seen)}  {rate:.1f} steps/s")
 
     def on_end(self, event: Event) -> None:
         """Leave the bar as it is."""

@@ -1,8 +1,8 @@
 """Training a residual system on resampled points: what turns statements, an ansatz and an optimiser into steps.
 
 Points are drawn anew every few steps from fresh candidates. Before they are trained on, the candidates measure the
-residual honestly; when that stays flat over three draws, the number of points is doubled, and when it stays flat
-again, training is finished.
+residual honestly. Where it is flat, or far above the residual on the points trained on, the number of points is
+doubled, twice at most; where it stays flat then, training is finished.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["CollocationTask", "Schedule"]
 _CANDIDATES = 4
 _FLAT_OVER = (2, 3)  # draws without gain before the points are doubled, and before training is finished
 _FLAT_RATIO = 0.8
-_OVERFIT_RATIO = 2.0
+_OVERFIT_RATIO = 2.0  # of the residual on fresh points to that on trained ones, beyond which points are doubled
 _CHECK_STREAM, _TRAIN_STREAM = 1, 0
 
 
@@ -38,16 +38,17 @@ class Schedule:
         sampler: way of sampling; see `pdeml.sampling.sample`.
         adaptive: draw interior points where the residual is large, with importance weights.
         every: steps between draws.
-        levels: how often the number of points may grow twofold before flat means finished.
+        levels: how often the number of points may be doubled: when the residual on fresh points is flat, or far
+            above that on the points trained on.
         tolerance: finished when the residual on fresh points is below, or none.
-        flat_stop: whether a flat residual on fresh points ends training (first-order methods are too noisy for it).
+        flat_stop: whether a flat residual on fresh points ends training.
     """
 
     counts: tuple[int, ...]
     sampler: str = "sobol"
     adaptive: bool = True
     every: int = 20
-    levels: int = 1
+    levels: int = 2
     tolerance: float | None = None
     flat_stop: bool = True
 
@@ -168,26 +169,27 @@ class CollocationTask:
         facts |= {"next_draw": state.step + self.schedule.every, "stalled": stalled}
         tensors = {**state.tensors, **own, "best": best, **self._as_tensors(chosen)}
         stale = [name for name in tensors if name.startswith("points.") and int(name.split(".")[1]) >= len(chosen)]
-        return replace(state, tensors={k: v for k, v in tensors.items() if k not in stale}, facts=facts), metrics, reason
+        return (
+            replace(state, tensors={k: v for k, v in tensors.items() if k not in stale}, facts=facts),
+            metrics,
+            reason,
+        )
 
     def _judge(self, facts: dict[str, Any]) -> tuple[str | None, int]:
         """Return why training is finished, if it is, and the level of points to go on with."""
-        fresh, level = facts["fresh"], facts["level"]
+        fresh, level, most = facts["fresh"], facts["level"], self.schedule.levels
         if self.schedule.tolerance is not None and fresh[-1] <= self.schedule.tolerance:
             return f"the residual on fresh points, {fresh[-1]:.1e}, is below the tolerance", level
-        since = facts.get("level_since", 0)
-        over = _FLAT_OVER[level >= self.schedule.levels]
-        recent, before = fresh[-over:], fresh[since:-over]
+        over = _FLAT_OVER[level >= most]
+        recent, before = fresh[-over:], fresh[facts.get("level_since", 0) : -over]
         flat = bool(before) and min(recent) > _FLAT_RATIO * min(before)
         overfit = fresh[-1] > _OVERFIT_RATIO * facts.get("loss", fresh[-1])
-        if not self.schedule.flat_stop or not (flat or overfit):
-            return None, level
-        if level < self.schedule.levels:
+        if level < most and (flat or overfit):
             facts["level_since"] = len(fresh)
             return None, level + 1
-        if not flat:
-            return None, level
-        return f"the residual on fresh points is flat at {min(fresh):.1e}", level
+        if flat and self.schedule.flat_stop:
+            return f"the residual on fresh points is flat at {min(fresh):.1e}", level
+        return None, level
 
     def _candidates(self, number: int, facts: dict[str, Any]) -> Points:
         statement = self.statements[number]

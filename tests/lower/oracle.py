@@ -64,9 +64,7 @@ def evaluate(node: sympy.Basic, known: Mapping[str, Tensor], x: Tensor, axes: tu
     return CALLS[node.func](*(evaluate(part, known, x, axes) for part in node.args))
 
 
-def oracle(
-    residual: sympy.Expr, problem: pm.Problem, ansatz: NetworkAnsatz, theta: Tensor, points: Points
-) -> Tensor:
+def oracle(residual: sympy.Expr, problem: pm.Problem, ansatz: NetworkAnsatz, theta: Tensor, points: Points) -> Tensor:
     """R(x) of one real residual of `Equation.residuals`, (N,), differentiable by ``theta``."""
     x = torch.tensor(points.x).requires_grad_()
     names = problem.names
@@ -87,7 +85,9 @@ def tiny(problem: pm.Problem, seed: int = 0, **options: object) -> tuple[Network
     return ansatz, ansatz.network.initial(generator) + 0.3 * noise
 
 
-def blocks(problem: pm.Problem, ansatz: NetworkAnsatz, n: int = 6, sampler: str = "uniform") -> list[tuple[Block, Points]]:
+def blocks(
+    problem: pm.Problem, ansatz: NetworkAnsatz, n: int = 6, sampler: str = "uniform"
+) -> list[tuple[Block, Points]]:
     """All statements of the problem, none exact, each on n points."""
     _, scales, _ = PINN().ansatz(problem)
     found = []

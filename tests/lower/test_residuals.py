@@ -28,7 +28,9 @@ def test_rows_jacobian_and_gradient(name: str, exact: bool):
     whole = ResidualSystem(tuple(block for block, _ in pairs), ansatz.parameter_count)
     theta = theta.requires_grad_()
     expected = rows_of(problem, ansatz, theta, pairs)
-    slopes = torch.stack([torch.autograd.grad(row, theta, retain_graph=True, materialize_grads=True)[0] for row in expected])
+    slopes = torch.stack(
+        [torch.autograd.grad(row, theta, retain_graph=True, materialize_grads=True)[0] for row in expected]
+    )
     z = theta.detach()
     close(whole.residual(z), expected)
     rows, jacobian = whole.linearise(z)
@@ -66,9 +68,9 @@ def test_sums_are_carried_as_one_channel(name: str, channels: int):
     ],
 )
 def test_what_cannot_be_lowered_is_refused(problem, message: str):
+    made = problem()
     with pytest.raises(InputError, match=message):
-        for form in problem().forms:
-            make_plan([form], problem().names, {})
+        make_plan(made.forms, made.names, {})
 
 
 @pytest.mark.parametrize("sampler", ["sobol", "latin", "grid"])

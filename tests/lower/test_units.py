@@ -23,7 +23,8 @@ def burgers(x: float, t: float, u: float, factor: float) -> pm.Problem:
         coordinates={"x": (-x, 2 * x), "t": (0, 0.5 * t)},
         time="t",
         unknowns="u",
-        equations=f"{factor}*({t / u}*u_t + {x / u**2}*u*u_x) = {factor}*({0.1 * x**2 / u}*u_xx + 1.7*cos(3*x/{x})*exp(-t/{t}))",
+        equations=f"{factor}*({t / u}*u_t + {x / u**2}*u*u_x)"
+        f" = {factor}*({0.1 * x**2 / u}*u_xx + 1.7*cos(3*x/{x})*exp(-t/{t}))",
         conditions=[
             pm.Initial(u=f"{3 * u}*exp(-(x/{x})**2)"),
             pm.Neumann(u=f"{0.4 * u / x}*(1 + t/{t})", on={"x": -x}),
@@ -87,20 +88,26 @@ def test_an_unknown_without_values_is_as_large_as_the_other_terms_make_it():
 def test_what_lies_in_a_hole_does_not_count():
     """A pole inside the disk that is cut out makes nothing large."""
     shape = pm.Rectangle(x=(-1, 1), y=(-1, 1)) - pm.Disk(center=(0, 0), radius=0.5)
-    problem = pm.Problem(domain=shape, unknowns="u", equations="laplacian(u) = 1/(x**2 + y**2)", conditions=[pm.Dirichlet(u=1)])
+    problem = pm.Problem(
+        domain=shape, unknowns="u", equations="laplacian(u) = 1/(x**2 + y**2)", conditions=[pm.Dirichlet(u=1)]
+    )
     scale = residual_scale(problem.forms[0], problem, estimate_scales(problem), problem.domain.region("interior"))
     assert 1.9 < scale <= 4.0
 
 
 @pytest.mark.parametrize("term", ["sqrt(1 - u**2)", "log(u)", "1/(1 - u)", "sqrt(u - 1)"])
 def test_a_singularity_at_the_typical_size_is_no_fault(term: str):
-    problem = pm.Problem(coordinates={"x": (0, 1)}, unknowns="u", equations=f"u_xx = {term}", conditions=[pm.Dirichlet(u=1)])
+    problem = pm.Problem(
+        coordinates={"x": (0, 1)}, unknowns="u", equations=f"u_xx = {term}", conditions=[pm.Dirichlet(u=1)]
+    )
     scale = residual_scale(problem.forms[0], problem, estimate_scales(problem), problem.domain.region("interior"))
     assert 1 <= scale < 100
 
 
 def test_a_term_that_is_not_finite_on_the_domain_is_refused():
-    problem = pm.Problem(coordinates={"x": (-1, 1)}, unknowns="u", equations="u_xx = log(x)*u", conditions=[pm.Dirichlet(u=1)])
+    problem = pm.Problem(
+        coordinates={"x": (-1, 1)}, unknowns="u", equations="u_xx = log(x)*u", conditions=[pm.Dirichlet(u=1)]
+    )
     with pytest.raises(InputError, match="not finite on interior"):
         residual_scale(problem.forms[0], problem, estimate_scales(problem), problem.domain.region("interior"))
 
@@ -116,3 +123,15 @@ def test_the_users_sizes_are_taken():
     assert scales.coordinates == (0.1,)
     assert scales.unknowns == {"u": 7.0}
     assert residual_scale(problem.forms[0], problem, scales, problem.domain.region("interior")) == pytest.approx(700)
+
+
+@pytest.mark.parametrize("waves", [1, 4, 20])
+def test_a_source_makes_the_unknown_as_large_as_its_waves_allow(waves: int):
+    """The solution of -u'' = f for f = (k pi)² sin(k pi x) is of size one, however short the waves."""
+    problem = pm.Problem(
+        coordinates={"x": (0, 1)},
+        unknowns="u",
+        equations=f"-u_xx = {waves**2}*pi**2*sin({waves}*pi*x)",
+        conditions=[pm.Dirichlet(u=0)],
+    )
+    assert estimate_scales(problem).unknowns["u"] == pytest.approx(1.0, rel=0.02)

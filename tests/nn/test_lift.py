@@ -6,11 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pdeml as pm
+from pdeml.expr import Names, parse, to_text
 from pdeml.lower import JetSpec, estimate_scales, make_block, make_plan
 from pdeml.lower.statements import Statement
 from pdeml.nn import NetworkAnsatz, exact_lift
@@ -28,7 +30,13 @@ AXES = {
     "time alone": ("t",),
 }
 SMOOTH = ("sin(1.3*{a} + 0.4)*exp(0.3*{b}) + 0.2*{b}**2", "1 + {a}*{b} - 0.5*{a}**2", "cos({a} - 2*{b})*(2 + {a})")
-ROUGH = ("abs({a} - 0.123)", "where({a} < 0.4, {b}, 1)", "heaviside({a} - 0.3)", "max({a}, {b}, 0.1)", "sign({a} - 0.1)*{b}")
+ROUGH = (
+    "abs({a} - 0.123)",
+    "where({a} < 0.4, {b}, 1)",
+    "heaviside({a} - 0.3)",
+    "max({a}, {b}, 0.1)",
+    "sign({a} - 0.1)*{b}",
+)
 SIDES = {"x": ("left", "right"), "y": ("bottom", "top"), "z": ("back", "front")}
 
 
@@ -45,7 +53,7 @@ def exact_of(problem: pm.Problem) -> tuple[str, ...]:
 def defect(problem: pm.Problem, constraint: Constraint, ansatz: NetworkAnsatz, theta: torch.Tensor) -> float:
     """Largest residual at points of the region, its corners among them."""
     region = constraint.region
-    corners = np.array(list(itertools.product((0.0, 1.0), repeat=region.dimension))).reshape(-1, region.dimension)
+    corners = np.indices((2,) * region.dimension).reshape(region.dimension, 2**region.dimension).T.astype(float)
     found = [0.0]
     points = sample(region, 30, "uniform", 5)
     for x, normals in ((points.x, points.normals), region.draw(corners)):
@@ -63,7 +71,11 @@ def assert_exact_ones_hold(problem: pm.Problem, tolerance: float = 1e-10) -> tup
     exact = exact_of(problem)
     for constraint in problem.constraints:
         if constraint.name in exact:
-            assert defect(problem, constraint, ansatz, theta) <= tolerance, (constraint.name, ansatz.base, ansatz.factor)
+            assert defect(problem, constraint, ansatz, theta) <= tolerance, (
+                constraint.name,
+                ansatz.base,
+                ansatz.factor,
+            )
     return exact
 
 
@@ -98,10 +110,9 @@ def problems(draw: st.DrawFn, formulas: st.SearchStrategy[str], one: bool) -> pm
         formula = value()
         conditions.append(pm.Initial(u=formula))
         if draw(st.booleans()):
-            from pdeml.expr import Names, parse, to_text
-
             names = Names(axes, "t")
             slope = parse(formula, names, "known").diff(whole[axes.index("t")])
+            slope = slope.replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
             conditions.append(pm.Initial(rate={"u": to_text(slope, names)}))
     if not conditions:
         conditions.append(pm.Condition("u = 1", on={axis: low for axis, (low, _) in bounds.items()}))
@@ -130,7 +141,7 @@ def test_kinks_and_jumps_stay_rows(condition: pm.Initial):
     assert exact_of(problem) == ()
 
 
-@pytest.mark.parametrize("text", ["sqrt(x)", "x**1.5", "sqrt(1 - x**2)", "log(x + 1e-9)*0 + x*log(x)", "asin(x)"])
+@pytest.mark.parametrize("text", ["sqrt(x)", "x**1.5", "sqrt(1 - x**2)", "asin(x)"])
 def test_singular_slopes_at_an_end_stay_rows(text: str):
     problem = build(("x", "t"), {"x": (0, 1), "t": (0, 1)}, [pm.Initial(u=text)])
     assert exact_of(problem) == ()
@@ -152,7 +163,9 @@ def test_corners_that_disagree_give_way_to_the_space_sides():
 def test_edges_that_agree_only_at_round_places_disagree():
     """A difference sin(8 pi y), zero at the corners and at every eighth of the edge."""
     bounds = {"x": (0, 1), "y": (0, 1), "t": (0, 1)}
-    problem = build(("x", "y", "t"), bounds, [pm.Initial(u="cos(x)*sin(8*pi*y)"), pm.Dirichlet(on="boundary.left", u=0)])
+    problem = build(
+        ("x", "y", "t"), bounds, [pm.Initial(u="cos(x)*sin(8*pi*y)"), pm.Dirichlet(on="boundary.left", u=0)]
+    )
     assert assert_exact_ones_hold(problem) == ("u on boundary.left",)
 
 
@@ -212,7 +225,11 @@ def test_nothing_is_imposed_if_so_wished():
 @pytest.mark.parametrize("harmonics", [1, 3])
 def test_both_sides_of_a_periodic_coordinate_agree_in_every_derivative(harmonics: int):
     bounds = {"x": (-1.3, 2.0), "y": (0, 1), "t": (0, 1)}
-    conditions = [pm.Periodic("x"), pm.Initial(u="cos(2*pi*(x + 1.3)/3.3)*y"), pm.Dirichlet(u="y*(1 - y)", on="boundary.bottom")]
+    conditions = [
+        pm.Periodic("x"),
+        pm.Initial(u="cos(2*pi*(x + 1.3)/3.3)*y"),
+        pm.Dirichlet(u="y*(1 - y)", on="boundary.bottom"),
+    ]
     problem = build(("x", "y", "t"), bounds, conditions)
     ansatz, theta = network(problem, harmonics=harmonics)
     spec = JetSpec.closed([i for i in itertools.product(range(5), repeat=3) if sum(i) <= 4], dimension=3)

@@ -48,7 +48,12 @@ def make(activation: str, dimension: int, outputs: int = 2, depth: int = 2) -> t
 
 
 def values_of(net: MLP, theta: Tensor, x: Tensor) -> Tensor:
-    functions = {"tanh": torch.tanh, "sin": torch.sin, "silu": torch.nn.functional.silu, "gelu": torch.nn.functional.gelu}
+    functions = {
+        "tanh": torch.tanh,
+        "sin": torch.sin,
+        "silu": torch.nn.functional.silu,
+        "gelu": torch.nn.functional.gelu,
+    }
     *hidden, (weight, bias) = net.layers(theta)
     for w, b in hidden:
         x = functions[net.activation](x @ w.T + b)
@@ -76,7 +81,9 @@ def test_any_index_set_with_collapsed_sums(data: st.DataObject, activation: str)
     dimension = data.draw(st.integers(1, 3))
     index = st.tuples(*[st.integers(0, 4)] * dimension).filter(lambda i: 1 <= sum(i) <= 4)
     wanted = data.draw(st.lists(index, max_size=2))
-    combination = tuple((data.draw(st.floats(-3, 3)), i) for i in data.draw(st.lists(index, min_size=1, max_size=3, unique=True)))
+    combination = tuple(
+        (data.draw(st.floats(-3, 3)), i) for i in data.draw(st.lists(index, min_size=1, max_size=3, unique=True))
+    )
     spec = JetSpec.closed(wanted, [combination], dimension)
     net, theta, x = make(activation, dimension)
     jets = net.jet(theta, identity_jet(spec, x.detach())).values

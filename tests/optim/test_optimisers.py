@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ def run(optimiser, objective: Residual, z: Tensor, steps: int) -> tuple[Tensor, 
 def test_rosenbrock_is_solved_to_rounding(optimiser, steps: int):
     z, values, _ = run(optimiser, Residual(rosenbrock), START, steps)
     torch.testing.assert_close(z, torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-8)
-    assert all(later <= earlier for earlier, later in zip(values, values[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(values))
 
 
 def test_gauss_newton_converges_quadratically_to_a_zero():
@@ -73,7 +74,9 @@ def test_gauss_newton_converges_quadratically_to_a_zero():
 
 
 def test_geodesic_acceleration_needs_fewer_steps_along_a_curved_valley():
-    count = {bend: len(run(GaussNewton(largest_bend=bend), Residual(rosenbrock), START, 200)[1]) for bend in (0.0, 0.75)}
+    count = {
+        bend: len(run(GaussNewton(largest_bend=bend), Residual(rosenbrock), START, 200)[1]) for bend in (0.0, 0.75)
+    }
     reached = {}
     for bend in count:
         _, values, _ = run(GaussNewton(largest_bend=bend), Residual(rosenbrock), START, 200)
@@ -102,10 +105,35 @@ def test_lbfgs_says_why_it_stopped(function, start: list[float], reason: str):
     assert reason in stopped
 
 
+@pytest.mark.parametrize(
+    ("function", "start"),
+    [
+        (lambda z: torch.log(z), [-1.0, 1.0]),
+        (lambda z: torch.sqrt(z), [0.0, 1.0]),  # a residual that is finite, with a slope that is not
+    ],
+)
+def test_gauss_newton_stops_where_nothing_is_finite(function, start: list[float]):
+    z = torch.tensor(start, dtype=torch.float64)
+    last, values, stopped = run(GaussNewton(), Residual(function), z, 5)
+    assert stopped is not None
+    assert "not finite" in stopped
+    assert torch.equal(last, z)
+    assert len(values) == 1
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-8, 1e8, 1e60])
+def test_gauss_newton_survives_badly_scaled_singular_jacobians(scale: float):
+    """Directions of no effect: the normal matrix is singular, and indefinite by rounding."""
+    a = torch.tensor([[1.0, 1.0, 1.0], [1.0 + 1e-9, 1.0, 1.0]], dtype=torch.float64) * scale
+    objective = Residual(lambda z: a @ z - scale)
+    _, values, _ = run(GaussNewton(damping=1e-13), objective, torch.zeros(3, dtype=torch.float64), 3)
+    assert values[-1] <= scale**2 * (1 + 1e-12)
+
+
 def test_lbfgs_goes_on_long_past_the_usual_stalls():
     """A stiff quadratic: no silent stop after a few iterations."""
     scale = torch.logspace(0, 4, 30, dtype=torch.float64)
-    z, values, _ = run(LBFGS(), Residual(lambda z: scale * (z - 1.0)), torch.zeros(30, dtype=torch.float64), 800)
+    _, values, _ = run(LBFGS(), Residual(lambda z: scale * (z - 1.0)), torch.zeros(30, dtype=torch.float64), 800)
     assert values[-1] < 1e-18 * values[0]
 
 
@@ -117,7 +145,9 @@ def test_adam_follows_its_published_first_step():
     torch.testing.assert_close((z - step.z).abs(), torch.full((2,), 0.01, dtype=torch.float64), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("optimiser", [GaussNewton(), Adam(rate=0.05, horizon=40), LBFGS()], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize(
+    "optimiser", [GaussNewton(), Adam(rate=0.05, horizon=40), LBFGS()], ids=lambda o: type(o).__name__
+)
 def test_steps_are_pure(optimiser):
     """The same iterate and state give the same step, so that a checkpoint can go on exactly."""
     z, state = START, optimiser.start(START)

@@ -145,7 +145,7 @@ def test_steps_that_were_left_out_may_be_given_if_they_are_more(spec):
     with pytest.raises(InputError, match=r"solver\.steps"):
         train_spec(spec(unbounded, "solver.steps=300"), "run", resume=True)
     stop = [SignalAt(4, signal.SIGINT)]
-    result = train_spec(spec(unbounded, "solver.steps=500"), "run", resume=True, callbacks=stop)
+    result = train_spec(spec(unbounded, "solver.steps=700"), "run", resume=True, callbacks=stop)
     assert result.solution.record.steps == 4
 
 
