@@ -73,8 +73,25 @@ def missing_conditions(problem: Problem) -> tuple[str, ...]:
     for coordinate in dict.fromkeys(count.coordinate for count in table):
         rows = [count for count in table if count.coordinate == coordinate]
         if sum(count.given for count in rows) < sum(count.wanted for count in rows):
-            found.extend(_sentence(problem, count) for count in rows if count.lacking)
+            found.extend(
+                _sentence(problem, count) for count in rows if count.lacking and not _is_settled(problem, count)
+            )
     return tuple(found)
+
+
+def _is_settled(problem: Problem, count: Count) -> bool:
+    """Tell whether one condition anywhere is enough: a multiplier, such as the pressure of an incompressible flow.
+
+    A multiplier occurs only beside higher derivatives of other unknowns, so it takes its values from their equations
+    up to a constant.
+    """
+    own, others = [], []
+    for form in problem.forms:
+        if count.unknown in form.unknowns:
+            own.append(max(sum(index) for name, index in form.jets if name == count.unknown))
+            others.append(max((sum(index) for name, index in form.jets if name != count.unknown), default=0))
+    given = any(count.unknown in constraint.form.unknowns for constraint in problem.constraints)
+    return given and all(mine < theirs for mine, theirs in zip(own, others, strict=True))
 
 
 def _in_time(problem: Problem, unknown: str, own: list[Constraint]) -> Count:
