@@ -42,12 +42,12 @@ test-slow: $(READY) ## the long tests
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(BIN)/pytest -m gpu $(PYTEST_FLAGS)
 
-test-lowest: $(LOWEST)/.ready ## the tests with the oldest dependencies pyproject.toml allows (torch and triton stay pinned)
+test-lowest: $(LOWEST)/.ready ## the tests with the oldest dependencies of pyproject.toml (but torch and triton as pinned, no extras but dev)
 	$(LOWEST)/bin/pytest -m "not slow and not gpu" $(PYTEST_FLAGS)
 
 $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 	$(call venv,$(LOWEST))
-	@echo "installing the lower bounds of pyproject.toml; torch and triton stay as pinned in constraints.txt"
+	@echo "installing the lower bounds of pyproject.toml and its extra dev; torch and triton stay as pinned in constraints.txt"
 	@$(LOWEST)/bin/pip install $(PIP_FLAGS) $(TORCH) -c constraints-lowest.txt
 	@$(LOWEST)/bin/pip install $(PIP_FLAGS) hatchling editables -c constraints-lowest.txt
 	@$(LOWEST)/bin/pip install $(PIP_FLAGS) --no-build-isolation --editable '.[dev]' -c constraints-lowest.txt

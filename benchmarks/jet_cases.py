@@ -217,5 +217,5 @@ def prepare(case: Case, count: int, width: int = 20, depth: int = 3, seed: int =
         middle=(low + high) / 2,
         half=(high - low) / 2,
         unit=float(ansatz.factor[0]),
-        row_scale=block.row_weights / block.scales[0],
+        row_scale=block.roots / block.scales[0],
     )

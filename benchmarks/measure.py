@@ -57,7 +57,7 @@ def measure(problem: str, solver: str, options: dict[str, Any], seed: int) -> di
     reference = make_reference(document.spec.reference, loaded, document.folder)
     return {
         "error": float("inf") if diverged else relative_error(solution, reference, loaded),
-        "floor": reference.floor,
+        "floor": reference.floor_at(held_out(loaded)),
         "seconds": cpu / THREADS,
         "wall": wall,
         "steps": solution.record.steps,

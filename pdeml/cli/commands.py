@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pdeml.errors import InputError
 
 if TYPE_CHECKING:
-    from pdeml.run import Plan, RunFolder
+    from pdeml.run import RunFolder, RunPlan
     from pdeml.spec import Document
     from pdeml.train import Callback
 
@@ -27,6 +27,8 @@ def init(arguments: Namespace) -> int:
     from pdeml.spec import starter
 
     given = Path(arguments.name)
+    if not given.name:
+        raise InputError("give a name: letters, digits, '-' and '_'")
     name = given.name.removesuffix(".yaml")
     file, text = given.with_name(f"{name}.yaml"), starter(name)
     if file.exists():
@@ -38,9 +40,10 @@ def init(arguments: Namespace) -> int:
 
 def validate(arguments: Namespace) -> int:
     """Check a spec and print what would be solved."""
-    from pdeml.run import make_plan
+    document = _document(arguments.spec, arguments.set)
+    from pdeml.run import make_plan  # only here: it loads torch, and a wrong spec is told without
 
-    plan = make_plan(_document(arguments.spec, arguments.set))
+    plan = make_plan(document)
     print(plan.problem.summary().partition("\n  warnings\n")[0])
     for title, lines in _planned(plan).items():
         print(f"  {title}", *(f"    {line}" for line in lines), sep="\n")
@@ -50,12 +53,13 @@ def validate(arguments: Namespace) -> int:
 
 def train(arguments: Namespace) -> int:
     """Solve a spec into a run directory."""
-    from pdeml.run import train_spec
     from pdeml.run.finding import run_name
 
     device = [] if arguments.device is None else [f"device={arguments.device}"]
     with _device_in_words(arguments.device):
         document = _document(arguments.spec, [*arguments.set, *device])
+        from pdeml.run import train_spec  # only here: it loads torch, and a wrong spec is told without
+
         with _progress(run_name(document), arguments.quiet) as callbacks:
             result = train_spec(
                 document,
@@ -157,10 +161,10 @@ def _document(spec: str, overrides: list[str]) -> Document:
     return apply_overrides(document, overrides) if overrides else document
 
 
-def _planned(plan: Plan) -> dict[str, list[str]]:
+def _planned(plan: RunPlan) -> dict[str, list[str]]:
     """Return the sections that `validate` prints besides the problem's own."""
     preview, options = plan.preview, plan.solver.model_dump(exclude_none=True)
-    most = ", then ".join(f"{name} for at most {count} steps" for name, count in preview.optimizers)
+    most = ", then ".join(f"{name} for at most {count} steps" for name, count in preview.optimisers)
     solver = [
         f"{preview.parameters} network parameters, {most}, on {preview.device}",
         *(f"{name}: {count} points a draw" for name, count in preview.points.items()),

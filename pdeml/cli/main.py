@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeGuard
 
 from pdeml.errors import InputError, PdemlError
 
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+PLACED = re.compile(r"[^\s'\"-]\S*: |pdeml [a-z]+: ")  # FILE:LINE:, FILE:, or the command that was called wrongly
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,13 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence()
         return DONE
     except KeyboardInterrupt:
-        _say("interrupted")
+        _say("pdeml: interrupted")
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("PDEML_DEBUG") not in (None, "", "0"):
             raise
         _say(_message(error))
-        return WRONG_INPUT if isinstance(error, InputError) else FAILED
+        return WRONG_INPUT if isinstance(error, InputError) or _is_impossible_name(error) else FAILED
     return code
 
 
@@ -52,14 +56,23 @@ def _run(argv: list[str]) -> int:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, PdemlError):
-        text = str(error)
-        return text if text.partition(": ")[0].count(" ") == 0 else f"error: {text}"
+    """Return what is wrong, behind its place in a file where it has one, behind ``pdeml:`` otherwise."""
+    text = _what(error)
+    return text if isinstance(error, PdemlError) and PLACED.match(text) else f"pdeml: {text}"
+
+
+def _what(error: Exception) -> str:
     if isinstance(error, MemoryError):
-        return "error: out of memory"
-    if isinstance(error, OSError):
-        return f"error: {error}"
+        return "out of memory"
+    if _is_impossible_name(error):
+        return f"{str(error.filename)[:60]!r}... is too long for the name of a file"
+    if isinstance(error, (PdemlError, OSError)):
+        return str(error)
     return f"internal error: {type(error).__name__}: {error}; PDEML_DEBUG=1 shows where"
+
+
+def _is_impossible_name(error: Exception) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
 
 
 def _say(text: str) -> None:

@@ -39,6 +39,8 @@ def _kind(form: NormalForm, names: Names, values: dict[str, float]) -> str | Non
     time_order = form.order(names.time) if names.time else 0
     space_order = max((sum(index[k] for k in axes) for _, index in form.jets), default=0)
     time_axis = names.coordinates.index(names.time) if names.time else None
+    if time_axis is not None and space_order <= 2 and any(sum(at) > at[time_axis] > 0 for _, at in form.jets):
+        return _by_inertia(form, names, values)
     space_terms = [term for term in form.terms if sum(term.index[k] for k in axes) == space_order]
     if (time_order, space_order) == (1, 1) and len(form.unknowns) == 1:
         return "hyperbolic"
@@ -54,6 +56,48 @@ def _kind(form: NormalForm, names: Names, values: dict[str, float]) -> str | Non
     if [(term.unknown, sum(term.index)) for term in leading] != [(unknown, time_order)]:
         return None
     return _evolving(time_order, space_order, signs, _number(leading[0].coefficient, names, values))
+
+
+def _by_inertia(form: NormalForm, names: Names, values: dict[str, float]) -> str | None:
+    """The type of a second-order equation by the signs of the eigenvalues of its matrix over all coordinates."""
+    leading = [term for term in form.terms if sum(term.index) == 2]
+    top = {(unknown, index) for unknown, index in form.jets if sum(index) >= 2}
+    if len(form.unknowns) != 1 or top != {(term.unknown, term.index) for term in leading}:
+        return None
+    if any(jet_symbol(*jet) in form.rest.free_symbols for jet in top):
+        return None
+    numbers = [_magnitude(term.coefficient, names, values) for term in leading]
+    if None in numbers:
+        numbers = [_magnitude(term.coefficient / leading[0].coefficient, names, values) for term in leading]
+    if None in numbers:
+        return None
+    matrix = np.zeros((len(names.coordinates), len(names.coordinates)))
+    for number, term in zip(numbers, leading, strict=True):
+        i, j = [k for k, order in enumerate(term.index) for _ in range(order)]
+        matrix[i, j] += number / 2
+        matrix[j, i] += number / 2
+    return _inertia_type(matrix)
+
+
+def _inertia_type(matrix: np.ndarray) -> str | None:
+    """The type, whatever the units: each row and column is divided by a common factor first."""
+    diagonal = np.sqrt(np.abs(np.diag(matrix)))
+    units = np.where(diagonal > 0, diagonal, np.max(np.abs(matrix) / np.where(diagonal > 0, diagonal, 1.0), axis=1))
+    units = np.where(units > 0, units, 1.0)
+    roots = np.linalg.eigvalsh(matrix / np.outer(units, units))
+    floor = 1e-9 * np.max(np.abs(roots))
+    plus, minus = int(np.sum(roots > floor)), int(np.sum(roots < -floor))
+    if max(plus, minus) == len(roots):
+        return "elliptic"
+    if min(plus, minus) == 0 and plus + minus == len(roots) - 1:
+        return "parabolic"
+    return "hyperbolic" if min(plus, minus) == 1 and plus + minus == len(roots) else None
+
+
+def _magnitude(coefficient: sympy.Expr, names: Names, values: dict[str, float]) -> float | None:
+    """The number itself, where the sign alone does not tell; None without a value for each parameter."""
+    free = {symbol.name for symbol in coefficient.free_symbols}
+    return _number(coefficient, names, values) if free <= set(values) & set(names.parameters) else None
 
 
 def _steady(order: int, signs: set[int] | None, dimensions: int) -> str | None:

@@ -66,7 +66,10 @@ def compile_program(expressions: Sequence[sympy.Basic], inputs: Sequence[str]) -
     Raises: ExpressionError: a symbol that is not among ``inputs``, or something that has no numeric value.
     """
     builder = _Builder(tuple(inputs))
-    outputs = [builder.visit(sympy.sympify(expression, strict=True)) for expression in expressions]
+    try:
+        outputs = [builder.visit(sympy.sympify(expression, strict=True)) for expression in expressions]
+    except RecursionError:
+        raise ExpressionError("a formula is nested too deeply to be evaluated; shorten it") from None
     return builder.finish(outputs)
 
 

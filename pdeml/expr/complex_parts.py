@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import sympy
 from sympy.core.function import AppliedUndef
 
 from pdeml.errors import ExpressionError
+from pdeml.expr.budget import bounded
 from pdeml.expr.functions import conj, dn, is_complex, where
 from pdeml.expr.names import Names
 
@@ -25,7 +28,13 @@ def split_complex(expression: sympy.Expr, names: Names) -> Parts:
 
 def _times(left: Parts, right: Parts) -> Parts:
     (a, b), (c, d) = left, right
-    return a * c - b * d, a * d + b * c
+    return bounded(a * c - b * d), bounded(a * d + b * c)
+
+
+def _binomial(a: sympy.Expr, b: sympy.Expr, count: int) -> Parts:
+    """Return the parts of ``(a + i b)**count``."""
+    terms = [math.comb(count, k) * (-1) ** (k // 2) * a ** (count - k) * b**k for k in range(count + 1)]
+    return bounded(sympy.Add(*terms[::2])), bounded(sympy.Add(*terms[1::2]))
 
 
 class _Splitter:
@@ -36,7 +45,8 @@ class _Splitter:
     def parts(self, node: sympy.Expr) -> Parts:
         """Split one node; real nodes are returned as they are."""
         if node not in self.seen:
-            self.seen[node] = self._split(node) if is_complex(node) else (node, sympy.S.Zero)
+            real, imaginary = self._split(node) if is_complex(node) else (node, sympy.S.Zero)
+            self.seen[node] = bounded(real), bounded(imaginary)
         return self.seen[node]
 
     def _split(self, node: sympy.Expr) -> Parts:
@@ -85,13 +95,11 @@ class _Splitter:
             raise ExpressionError(f"the exponent {count} of a complex formula must be a whole number")
         if abs(count) > _MAX_EXPANDED:
             raise ExpressionError(f"the exponent {count} of a complex formula is too large; at most {_MAX_EXPANDED}")
-        result: Parts = (sympy.S.One, sympy.S.Zero)
-        for _ in range(abs(int(count))):
-            result = _times(result, (a, b))
+        real, imaginary = _binomial(a, b, abs(int(count)))
         if count > 0:
-            return sympy.expand_mul(result[0]), sympy.expand_mul(result[1])
+            return real, imaginary
         norm = (a**2 + b**2) ** (-count)
-        return sympy.expand_mul(result[0]) / norm, -sympy.expand_mul(result[1]) / norm
+        return real / norm, -imaginary / norm
 
     def _linear(self, node: sympy.Expr) -> Parts | None:
         """Operators that act on both parts alike."""

@@ -14,7 +14,7 @@ from pdeml.expr.complex_parts import split_complex
 from pdeml.expr.functions import is_complex
 from pdeml.expr.names import Names
 
-__all__ = ["constant_value", "evaluate", "is_finite_constant"]
+__all__ = ["constant_value", "evaluate", "is_finite_constant", "with_values"]
 
 
 def evaluate(expression: sympy.Basic, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
@@ -53,3 +53,9 @@ def constant_value(expression: sympy.Expr) -> float:
 def is_finite_constant(expression: sympy.Expr) -> bool:
     """Whether an expression without names is a finite number, real or complex."""
     return all(math.isfinite(float(evaluate(part, {}))) for part in split_complex(expression, Names(())))
+
+
+def with_values(expression: sympy.Expr, names: Names, parameters: Mapping[str, float]) -> sympy.Expr:
+    """Replace the parameters by their values."""
+    known = {names.symbol(name): sympy.Float(value, 17) for name, value in parameters.items()}
+    return sympy.sympify(expression, strict=True).xreplace(known)

@@ -8,6 +8,8 @@ import sympy
 from sympy.core.function import AppliedUndef
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
+from pdeml.expr.budget import expand
+
 __all__ = ["SCALAR_FUNCTIONS", "conj", "dn", "is_complex", "is_real_valued", "modulus", "where"]
 
 
@@ -76,11 +78,14 @@ class conj(sympy.Function):
 
 
 def is_real_valued(z: sympy.Expr) -> bool:
-    """Whether a formula equals its conjugate, as ``re(psi)`` does."""
+    """Whether a formula equals its conjugate, as ``re(psi)`` does.
+
+    Raises: ExpressionError: a formula too large to be multiplied out.
+    """
     if not is_complex(z):
         return True
     mirrored = conj(z)
-    return mirrored == z or sympy.expand_mul(mirrored - z) == 0
+    return mirrored == z or expand(mirrored - z) == 0
 
 
 def modulus(z: sympy.Expr) -> sympy.Expr:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import sympy
 
 from pdeml.errors import ExpressionError
-from pdeml.expr.bounds import size
+from pdeml.expr.budget import almost_everywhere, derivative_size, diff, size
 from pdeml.expr.compiler import compile_program
 
 __all__ = ["affine_in", "is_zero"]
@@ -19,13 +19,32 @@ _PROBES = 24
 
 
 def affine_in(expression: sympy.Expr, symbols: Iterable[sympy.Symbol]) -> bool:
-    """Whether every second derivative with respect to ``symbols`` vanishes (a kink is never affine)."""
+    """Whether every second derivative with respect to ``symbols`` vanishes (a kink is never affine).
+
+    What is too large to be differentiated twice counts as not affine.
+    """
     ordered = sorted(symbols, key=lambda symbol: symbol.name)
     if _has_kink(expression, set(ordered)):
         return False
-    slopes = [expression.diff(symbol) for symbol in ordered]
-    pairs = [(slope, other) for k, slope in enumerate(slopes) for other in ordered[k:] if other in slope.free_symbols]
-    return all(is_zero(slope.diff(other)) for slope, other in pairs)
+    try:
+        return _curvature_vanishes(expression, ordered)
+    except ExpressionError:
+        return False
+
+
+def _curvature_vanishes(expression: sympy.Expr, ordered: Sequence[sympy.Symbol]) -> bool:
+    left = _MAX_DERIVED
+    for k, symbol in enumerate(ordered):
+        left -= derivative_size(expression, symbol)
+        if left < 0:
+            return False
+        slope = diff(expression, symbol)
+        for other in ordered[k:]:
+            if other in slope.free_symbols:
+                left -= derivative_size(slope, other)
+                if left < 0 or not is_zero(diff(slope, other)):
+                    return False
+    return True
 
 
 def _has_kink(expression: sympy.Expr, symbols: set[sympy.Symbol]) -> bool:
@@ -48,7 +67,7 @@ def is_zero(expression: sympy.Expr) -> bool:
     if size(expression, _MAX_DERIVED) > _MAX_DERIVED:
         return False
     ordered = sorted(expression.free_symbols, key=lambda symbol: symbol.name)
-    terms = sympy.Add.make_args(expression.replace(sympy.DiracDelta, lambda *_: sympy.S.Zero))
+    terms = sympy.Add.make_args(almost_everywhere(expression))
     try:
         program = compile_program([sympy.Add(*terms), *terms], [symbol.name for symbol in ordered])
     except ExpressionError:

@@ -20,6 +20,13 @@ FUNCTION_NAMES = tuple(
     "d laplacian grad div curl dot dn re im conj".split()
 )
 RESERVED = frozenset((*CONSTANT_NAMES, NORMAL, *FUNCTION_NAMES, "and", "or", "not"))
+_SECTIONS = {
+    "coordinate": "coordinates",
+    "unknown": "unknowns",
+    "vector": "vectors",
+    "parameter": "parameters",
+    "input function": "inputs",
+}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -130,12 +137,14 @@ class Names:
 def _check_declared(declared: Iterable[tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
     for name, kind in declared:
+        path = (_SECTIONS[kind], str(name)) if kind in _SECTIONS else ()
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InputError(f"{name!r} is not a name for a {kind}: a letter, then letters, digits and '_'")
+            raise InputError(f"{name!r} is not a name for a {kind}: a letter, then letters, digits and '_'", path)
         if name in RESERVED:
-            raise InputError(f"{name!r} is reserved by the expression language and cannot name a {kind}; rename it")
+            message = f"{name!r} is reserved by the expression language and cannot name a {kind}; rename it"
+            raise InputError(message, path)
         if name in seen:
-            raise InputError(f"{name!r} is declared twice: as {seen[name]} and as {kind}; rename one of them")
+            raise InputError(f"{name!r} is declared twice: as {seen[name]} and as {kind}; rename one of them", path)
         seen[name] = kind
 
 

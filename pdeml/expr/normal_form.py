@@ -8,6 +8,7 @@ from functools import cached_property
 
 import sympy
 
+from pdeml.expr.budget import almost_everywhere, diff
 from pdeml.expr.equation import carry_out
 from pdeml.expr.jets import jet_of, jet_symbol, to_jets
 from pdeml.expr.linearity import affine_in
@@ -17,6 +18,7 @@ __all__ = ["NormalForm", "Term", "analyse"]
 
 Index = tuple[int, ...]
 _MAX_PRODUCTS = 64
+_MAX_PARTS = 200
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,7 @@ def analyse(residual: sympy.Expr, names: Names) -> NormalForm:
 
     Raises: ExpressionError: an unknown is taken elsewhere than at the point itself.
     """
-    expression = to_jets(carry_out(residual, names), names)
-    expression = expression.replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
+    expression = almost_everywhere(to_jets(carry_out(residual, names), names))
     found = {symbol: jet for symbol in expression.free_symbols if (jet := jet_of(symbol)) is not None}
     unknowns = {symbol: jet for symbol, jet in found.items() if jet[0] in names.real_unknowns}
     integrals = {call for call in expression.atoms(sympy.Integral) if call.free_symbols & set(unknowns)}
@@ -144,8 +145,9 @@ def _taken_apart(expression: sympy.Expr, jets: set[sympy.Symbol], integrals: set
 
 
 def _distribute(node: sympy.Expr, factor: sympy.Expr, jets: set[sympy.Symbol], into: tuple[dict, list, list]) -> None:
-    """Add ``factor * node`` to the linear coefficients, the rest or the sources."""
+    """Add ``factor * node`` to the linear coefficients, the rest or the sources; from many on nothing is expanded."""
     coefficients, rests, sources = into
+    full = len(rests) + len(sources) + sum(map(len, coefficients.values())) > _MAX_PARTS
     if not node.free_symbols & jets:
         sources.append(factor * node)
     elif node in jets:
@@ -155,13 +157,13 @@ def _distribute(node: sympy.Expr, factor: sympy.Expr, jets: set[sympy.Symbol], i
             _distribute(term, factor, jets, into)
     elif node.is_Mul:
         known, active = node.as_independent(*jets, as_Add=False)
-        expanded = _expanded(active)
-        if known != 1 or expanded != active:
+        expanded = active if full else _expanded(active)
+        if (known != 1 and not full) or expanded != active:
             _distribute(expanded, factor * known, jets, into)
         else:
             rests.append(factor * node)
     else:
-        expanded = _expanded(node)
+        expanded = node if full else _expanded(node)
         if expanded != node:
             _distribute(expanded, factor, jets, into)
         else:
@@ -186,9 +188,9 @@ def _affine_parts(rest: sympy.Expr, jets: set[sympy.Symbol]) -> tuple[dict[sympy
     """Slopes and value of an affine expression at a place where it is regular."""
     for place in (sympy.S.Zero, sympy.S.One, sympy.Rational(1, 3)):
         at = dict.fromkeys(jets, place)
-        slopes = {symbol: rest.diff(symbol).xreplace(at) for symbol in jets}
+        slopes = {symbol: diff(rest, symbol).xreplace(at) for symbol in jets}
         constant = rest.xreplace(at) - sympy.Add(*(place * slope for slope in slopes.values()))
-        if not any(part.has(sympy.nan, sympy.zoo, sympy.oo, sympy.DiracDelta) for part in (*slopes.values(), constant)):
+        if not any(part.has(sympy.nan, sympy.zoo, sympy.oo) for part in (*slopes.values(), constant)):
             return slopes, constant
     return {}, rest
 

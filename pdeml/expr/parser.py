@@ -12,6 +12,7 @@ import sympy
 from pdeml.errors import ExpressionError, did_you_mean
 from pdeml.expr import vectors
 from pdeml.expr.bounds import MAX_ORDER, checked, derivative, exact, power
+from pdeml.expr.budget import MAX_SIZE, size
 from pdeml.expr.evaluate import constant_value, is_finite_constant
 from pdeml.expr.functions import SCALAR_FUNCTIONS, dn, is_real_valued, where
 from pdeml.expr.lookup import CONTEXTS, lookup
@@ -22,6 +23,8 @@ from pdeml.expr.vectors import Value
 __all__ = ["Source", "parse", "parse_condition", "parse_constant"]
 
 Source = str | int | float | sympy.Basic
+_MAX_COMPARISONS = 300
+_DERIVATIVES = frozenset(("d", "grad", "div", "curl", "laplacian", "dot"))
 _RELATIONS: dict[type, type] = {
     ast.Lt: sympy.Lt,
     ast.LtE: sympy.Le,
@@ -118,6 +121,8 @@ class _Reader:
     def __init__(self, names: Names, context: str):
         self.names = names
         self.context = context
+        self.nodes_left = MAX_SIZE
+        self.comparisons_left = _MAX_COMPARISONS
 
     def value(self, node: ast.expr) -> Value:
         """Read an expression: a scalar or a vector."""
@@ -214,7 +219,23 @@ class _Reader:
                     f"{name!r} is a name, not a function: write {name} alone, or {name}*(...) for a product"
                 )
             raise ExpressionError(f"unknown function {name!r}{did_you_mean(name, FUNCTION_NAMES)}")
-        return special(arguments)
+        return self._paid(special(arguments)) if name in _DERIVATIVES else special(arguments)
+
+    def _paid(self, result: Value) -> Value:
+        """Count what derivatives and conjugates add to the formula, and refuse too much of it."""
+        self.nodes_left -= size(result)
+        if self.nodes_left < 0:
+            raise ExpressionError("the derivatives and absolute values here make the formula too large; shorten it")
+        return result
+
+    def _compared(self, values: list[sympy.Expr]) -> None:
+        """Count the comparisons of a minimum or maximum with those inside of it, which SymPy makes in pairs."""
+        inside = [len(value.args) if isinstance(value, sympy.Max | sympy.Min) else 1 for value in values]
+        self.comparisons_left -= sum(inside) * (sum(inside) - 1) // 2
+        if self.comparisons_left < 0:
+            raise ExpressionError(
+                "min() and max() have too many arguments together; shorten the formula or introduce an unknown"
+            )
 
     def _scalar_call(self, name: str, arguments: list[ast.expr]) -> sympy.Expr:
         build, fewest, most = SCALAR_FUNCTIONS[name]
@@ -222,7 +243,11 @@ class _Reader:
         values = [self.scalar(argument, f"{name}()") for argument in arguments]
         if name in ("min", "max", "sign", "heaviside", "atan2") and not all(map(is_real_valued, values)):
             raise ExpressionError(f"{name}() needs real arguments; take re(), im() or abs() of complex ones")
+        if name in ("min", "max"):
+            self._compared(values)
         result = power(values[0], sympy.Rational(1, 2)) if name == "sqrt" else checked(build(*values))
+        if name in ("re", "im", "abs", "conj"):
+            self._paid(result)
         if not result.free_symbols and not is_finite_constant(result):
             raise ExpressionError(f"{name}() of a constant is not a finite number here")
         return result

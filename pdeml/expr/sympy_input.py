@@ -9,7 +9,8 @@ from sympy.logic.boolalg import BooleanAtom
 
 from pdeml.errors import ExpressionError, did_you_mean
 from pdeml.expr import vectors
-from pdeml.expr.bounds import MAX_SIZE, checked, deeper_than, derivative, exact, power, size
+from pdeml.expr.bounds import checked, deeper_than, derivative, exact, power
+from pdeml.expr.budget import MAX_SIZE, size
 from pdeml.expr.functions import SCALAR_FUNCTIONS, conj, dn, where
 from pdeml.expr.jets import normal_symbol
 from pdeml.expr.lookup import lookup

@@ -119,6 +119,8 @@ def _to_python(text: str) -> tuple[str, list[int]]:
 def _syntax_error(text: str, origin: list[int], error: SyntaxError) -> ExpressionError:
     if error.msg and "nested" in error.msg:
         return ExpressionError(f"{shown(text)} is nested too deeply; at most {MAX_DEPTH} levels are read")
+    if error.msg and error.msg.startswith("Exceeds the limit"):
+        return ExpressionError(f"a number in {shown(text)} has too many digits")
     offset = min(max((error.offset or 1) - 1, 0), len(origin) - 1)
     position = origin[offset]
     rest = text[position - 1 :].strip()

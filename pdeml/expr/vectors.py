@@ -50,7 +50,7 @@ def _vector(value: Value, names: Names, operator: str, hint: str) -> sympy.Tuple
 def gradient(value: Value, names: Names) -> sympy.Tuple:
     """``grad(f)``: the vector of the space derivatives."""
     axes = _space(names, "grad")
-    scalar = _scalar(value, "grad", "apply it to each component")
+    scalar = _scalar(value, "grad", "apply it to each component, as in dot(v, grad(vx))")
     return sympy.Tuple(*(derivative(scalar, axis) for axis in axes))
 
 

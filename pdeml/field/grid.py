@@ -1,14 +1,25 @@
-"""The order of dimensions, and the points of a tensor grid in that order."""
+"""The order of dimensions, how many points a grid has, and the points of a tensor grid in that order."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-__all__ = ["canonical_dims", "grid_points", "sort_dims"]
+from pdeml.errors import InputError, one_of
+from pdeml.files import available_memory
+
+if TYPE_CHECKING:
+    from pdeml.problem import Problem
+
+__all__ = ["canonical_dims", "grid_points", "grid_sizes", "sort_dims"]
 
 CARTESIAN = ("z", "y", "x")
+USUAL = {1: 101, 2: 101, 3: 33, 4: 17}  # number of coordinates -> points along each
+MOST_POINTS = 1_000_000  # of a usual grid in more dimensions
+ARRAYS = 6  # of the size of the grid that are alive at once, for each unknown
 
 
 def canonical_dims(
@@ -50,3 +61,28 @@ def grid_points(axes: Mapping[str, np.ndarray], dims: Sequence[str]) -> np.ndarr
     """
     mesh = dict(zip(dims, np.meshgrid(*(axes[name] for name in dims), indexing="ij"), strict=True))
     return np.stack([mesh[name].ravel() for name in axes], axis=1)
+
+
+def grid_sizes(problem: Problem, given: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of points along every coordinate of a problem.
+
+    Args:
+        problem: whose coordinates and unknowns the grid is for.
+        given: coordinate -> points; those left out get 101 in one and two dimensions, 33 in three, 17 in four.
+
+    Raises:
+        InputError: a name is no coordinate, a number is not a whole one of at least 2, or the memory does not suffice.
+    """
+    names = problem.names.coordinates
+    for name, size in given.items():
+        if name not in names:
+            raise InputError(one_of(name, names, "a coordinate"), (name,))
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 2:
+            raise InputError(f"a grid needs at least 2 points along {name!r}, got {size!r}", (name,))
+    usual = USUAL.get(len(names), max(2, int(MOST_POINTS ** (1 / len(names)))))
+    sizes = {name: int(given.get(name, usual)) for name in names}
+    needed = math.prod(sizes.values()) * 8 * (2 * len(names) + ARRAYS * len(problem.names.real_unknowns))
+    if needed > available_memory():
+        listed = " x ".join(str(size) for size in sizes.values())
+        raise InputError(f"a grid of {listed} points needs about {needed / 2**30:.0f} GiB of memory; take fewer points")
+    return sizes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +104,8 @@ def field_variables(field: Field) -> dict[str, Variable]:
 
 def root_attributes(field: Field) -> dict[str, Any]:
     """Return the attributes of the whole file."""
-    version = _version()
+    from pdeml import __version__ as version
+
     fixed = {"Conventions": "CF-1.11", "pdeml_format": FORMAT, "pdeml_version": version}
     given = {name: value for name, value in field.attrs.items() if name not in fixed and value is not None}
     return {**fixed, "title": "", "history": _history(version), "spec": "", **given}
@@ -178,10 +178,3 @@ def _own_attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _history(version: str) -> str:
     return f"created by pdeml {version}"
-
-
-def _version() -> str:
-    try:
-        return metadata.version("pdeml")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -46,13 +46,13 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         FileFormatError: also if the file does not exist, is a folder, is empty or may not be read.
     """
     file = Path(path)
-    if not file.exists():
-        raise FileFormatError(f"{file}: no such file")
-    if not file.is_file():
-        raise FileFormatError(f"{file}: not a file but a folder or a device")
-    if file.stat().st_size == 0:
-        raise FileFormatError(f"{file}: the file is empty; expected {what}")
     try:
+        if not file.exists():
+            raise FileFormatError(f"{file}: no such file")
+        if not file.is_file():
+            raise FileFormatError(f"{file}: not a file but a folder or a device")
+        if file.stat().st_size == 0:
+            raise FileFormatError(f"{file}: the file is empty; expected {what}")
         yield
     except PdemlError:
         raise

@@ -42,7 +42,7 @@ class Factor:
     jitter: float
 
     def solve(self, right: Tensor) -> Tensor:
-        """Return ``A⁻¹ b`` for a vector b (P,)."""
+        """Return ``(A + jitter · I)⁻¹ b`` for a vector b (P,)."""
         return torch.cholesky_solve(right[:, None], self.lower)[:, 0]
 
 

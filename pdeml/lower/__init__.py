@@ -1,9 +1,9 @@
 """From equations to residual systems: jets, plans, statements, blocks."""
 
 from pdeml.lower.jets import Composition, Derivatives, Jet, compose, composed, linear
-from pdeml.lower.known import KnownFunctions, with_values
+from pdeml.lower.known import KnownFunctions
 from pdeml.lower.multi_index import Combination, Index, JetSpec
-from pdeml.lower.plan import MAX_ORDER, Plan, make_plan
+from pdeml.lower.plan import MAX_ORDER, ResidualPlan, make_residual_plan
 from pdeml.lower.residual import Ansatz, Block, Prepared, ResidualSystem, Tape
 from pdeml.lower.scales import Scales, estimate_scales, residual_scale
 from pdeml.lower.statements import Statement, make_block, statements
@@ -19,8 +19,8 @@ __all__ = [
     "Jet",
     "JetSpec",
     "KnownFunctions",
-    "Plan",
     "Prepared",
+    "ResidualPlan",
     "ResidualSystem",
     "Scales",
     "Statement",
@@ -30,8 +30,7 @@ __all__ = [
     "estimate_scales",
     "linear",
     "make_block",
-    "make_plan",
+    "make_residual_plan",
     "residual_scale",
     "statements",
-    "with_values",
 ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy
 import torch
 from torch import Tensor
 
-from pdeml.expr import Names, Program, compile_program
+from pdeml.expr import Names, Program, almost_everywhere, compile_program, diff
 from pdeml.lower.functions import run
 from pdeml.lower.jets import Jet
 from pdeml.lower.multi_index import Combination, JetSpec
 
-__all__ = ["KnownFunctions", "with_values"]
+__all__ = ["KnownFunctions"]
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,14 @@ class KnownFunctions:
 
 
 def differentiated(expression: sympy.Expr, members: Combination, names: Names) -> sympy.Expr:
-    """Return ``Σ c_α ∂^α expression``, dropping Dirac measures at kinks and jumps."""
+    """Return ``Σ c_α ∂^α expression``, dropping Dirac measures at kinks and jumps.
+
+    Raises: ExpressionError: a derivative would be too large a formula.
+    """
     total = sympy.Integer(0)
     for coefficient, index in members:
         derivative = expression
         for name, order in zip(names.coordinates, index, strict=True):
-            for _ in range(order):
-                derivative = sympy.diff(derivative, names.symbol(name))
+            derivative = diff(derivative, names.symbol(name), order)
         total += sympy.Float(coefficient, 17) * derivative if coefficient != 1 else derivative
-    return total.replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
-
-
-def with_values(expression: sympy.Expr, names: Names, parameters: Mapping[str, float]) -> sympy.Expr:
-    """Replace the parameters by their values."""
-    return expression.xreplace({names.symbol(name): sympy.Float(value, 17) for name, value in parameters.items()})
+    return almost_everywhere(total)

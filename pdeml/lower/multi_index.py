@@ -28,7 +28,7 @@ Combination = tuple[tuple[float, Index], ...]
 
 
 @dataclass(frozen=True)
-class Term:
+class ChainTerm:
     """One product ``coefficient · σ^(order) · Π h[factor]`` of a chain rule; factors are channel numbers."""
 
     coefficient: float
@@ -89,17 +89,17 @@ class JetSpec:
         return {index: k for k, index in enumerate(self.indices)}
 
     @cached_property
-    def chain(self) -> tuple[tuple[Term, ...], ...]:
+    def chain(self) -> tuple[tuple[ChainTerm, ...], ...]:
         """Per channel but the first, the terms of order two and more of the chain rule (the first is ``σ' h[k]``)."""
         return tuple(self._chain_terms(members) for members in self.members[1:])
 
-    def _chain_terms(self, members: Combination) -> tuple[Term, ...]:
+    def _chain_terms(self, members: Combination) -> tuple[ChainTerm, ...]:
         merged: Counter[tuple[int, ...]] = Counter()
         for coefficient, index in members:
             for blocks, count in partitions(index):
                 if len(blocks) >= 2:
                     merged[tuple(sorted(self.position[block] for block in blocks))] += coefficient * count
-        return tuple(Term(coefficient, factors) for factors, coefficient in merged.items())
+        return tuple(ChainTerm(coefficient, factors) for factors, coefficient in merged.items())
 
     @cached_property
     def product(self) -> tuple[tuple[tuple[int, tuple[tuple[float, Index], ...]], ...], ...]:

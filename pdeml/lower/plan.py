@@ -1,7 +1,7 @@
 """From normal forms to numbers: which channels to carry, and programs for the residuals and their derivatives.
 
-A `Plan` serves equations that are evaluated at the same points. It collapses what may be collapsed: the linear terms
-of an equation with constant coefficients whose derivatives occur nowhere else become a single channel.
+A `ResidualPlan` serves equations that are evaluated at the same points. It collapses what may be collapsed: the linear
+terms of an equation with constant coefficients whose derivatives occur nowhere else become a single channel.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import sympy
 
 from pdeml.errors import InputError
-from pdeml.expr import Names, NormalForm, Program, compile_program, jet_symbol, normal_symbol
+from pdeml.expr import Names, NormalForm, Program, compile_program, jet_symbol, normal_symbol, slopes, with_values
 from pdeml.lower.multi_index import Combination, Index, JetSpec, below
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["ResidualPlan", "make_residual_plan"]
 
 MAX_ORDER = 4
 
@@ -30,7 +30,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ResidualPlan:
     """How M residuals follow from coordinates, normals, learned parameters and jet channels.
 
     Args:
@@ -52,9 +52,9 @@ class Plan:
     partial_of: tuple[tuple[int, int], ...]
 
 
-def make_plan(
+def make_residual_plan(
     forms: Sequence[NormalForm], names: Names, parameters: Mapping[str, float], learned: Sequence[str] = ()
-) -> Plan:
+) -> ResidualPlan:
     """Plan the evaluation of several residuals at common points.
 
     Args:
@@ -65,9 +65,10 @@ def make_plan(
 
     Raises:
         InputError: a derivative of order above 4, an integral of an unknown, or an input function occurs.
+        ExpressionError: a derivative of a residual would be too large a formula.
     """
-    known = {names.symbol(name): sympy.Float(value, 17) for name, value in parameters.items() if name not in learned}
-    residuals = [sympy.sympify(form.residual, strict=True).xreplace(known) for form in forms]
+    known = {name: value for name, value in parameters.items() if name not in learned}
+    residuals = [with_values(form.residual, names, known) for form in forms]
     for form in forms:
         _refuse_what_cannot_be_lowered(form, names)
     spec, residuals, channels = _collapse(forms, residuals, names, known)
@@ -78,11 +79,11 @@ def make_plan(
     partials = {
         (m, v): derivative
         for m, residual in enumerate(residuals)
-        for v, symbol in enumerate(varying)
-        if (derivative := _almost_everywhere(sympy.diff(residual, symbol))) != 0
+        for v, derivative in enumerate(slopes(residual, varying))
+        if derivative != 0
     }
     inputs = (*columns, *(symbol.name for symbol in varying))
-    return Plan(
+    return ResidualPlan(
         spec,
         columns,
         tuple(learned),
@@ -91,11 +92,6 @@ def make_plan(
         compile_program(list(partials.values()), inputs),
         tuple(partials),
     )
-
-
-def _almost_everywhere(expression: sympy.Expr) -> sympy.Expr:
-    """Drop the Dirac measures that differentiating a kink or a jump leaves: they are zero almost everywhere."""
-    return expression.replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
 
 
 def _refuse_what_cannot_be_lowered(form: NormalForm, names: Names) -> None:
@@ -112,11 +108,11 @@ def _refuse_what_cannot_be_lowered(form: NormalForm, names: Names) -> None:
 
 
 def _collapse(
-    forms: Sequence[NormalForm], residuals: Sequence[sympy.Expr], names: Names, known: Mapping[sympy.Symbol, sympy.Expr]
+    forms: Sequence[NormalForm], residuals: Sequence[sympy.Expr], names: Names, known: Mapping[str, float]
 ) -> tuple[JetSpec, list[sympy.Expr], dict[str, tuple[str, int]]]:
     """Return the channels, the residuals written in them, and symbol -> (unknown, channel)."""
     wanted = {index for form in forms for _, index in form.jets}
-    eligible = [_constant_terms(form, known) for form in forms]
+    eligible = [_constant_terms(form, names, known) for form in forms]
     pinned = _pinned(forms, eligible)
     groups = [
         {unknown: {i: c for i, c in terms.items() if i not in pinned} for unknown, terms in per_form.items()}
@@ -155,11 +151,11 @@ def _collapse(
     return spec, rewritten, channels
 
 
-def _constant_terms(form: NormalForm, known: Mapping[sympy.Symbol, sympy.Expr]) -> dict[str, dict[Index, float]]:
+def _constant_terms(form: NormalForm, names: Names, known: Mapping[str, float]) -> dict[str, dict[Index, float]]:
     """Linear terms of order one and more whose coefficient is a number: unknown -> index -> coefficient."""
     found: dict[str, dict[Index, float]] = {}
     for term in form.terms:
-        coefficient = sympy.sympify(term.coefficient, strict=True).xreplace(known)
+        coefficient = with_values(term.coefficient, names, known)
         if sum(term.index) and coefficient.is_number:
             found.setdefault(term.unknown, {})[term.index] = float(coefficient)
     return found

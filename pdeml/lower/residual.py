@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pdeml.lower.functions import run
 from pdeml.lower.multi_index import JetSpec
-from pdeml.lower.plan import Plan
+from pdeml.lower.plan import ResidualPlan
 
 __all__ = ["Ansatz", "Block", "Prepared", "ResidualSystem", "Tape"]
 
@@ -45,39 +45,48 @@ class Ansatz(Protocol):
     def prepare(self, points_ND: Tensor, spec: JetSpec) -> Prepared:
         """Do the work for these points that does not depend on θ."""
 
+    def values(self, theta_P: Tensor, points_ND: Tensor) -> Tensor:
+        """Return the unknowns at the points, (N, U)."""
+
 
 @dataclass(frozen=True)
 class Block:
-    """M residuals at N points, as rows ``r = √w · R / s``.
+    """M residuals at N points, as rows ``r = √w · weight · R / s``.
 
     Args:
         name: what the user calls it: "equation", "initial", "boundary.left", "data", ...
         plan: how the residuals follow from jets.
         prepared: the ansatz at the points.
         columns: coordinates and normal components at the points, in the plan's order, each (N,).
-        row_weights: (N,), √(w_i · weight) with Σ w_i = 1, so that Σ r² estimates a mean square.
+        roots: (N,), √w_i with Σ w_i = 1, so that Σ r² estimates a mean square.
         scales: (M,), the size of each residual in the scaled equation.
+        weights: (M,), what the user multiplies each row by; no part of the norms that are reported.
     """
 
     name: str
-    plan: Plan
+    plan: ResidualPlan
     prepared: Prepared
     columns: tuple[Tensor, ...]
-    row_weights: Tensor
+    roots: Tensor
     scales: Tensor
+    weights: Tensor
 
     @property
     def points(self) -> int:
         """Number of points N."""
-        return len(self.row_weights)
+        return len(self.roots)
 
     def residual(self, theta: Tensor, learned: Tensor) -> Tensor:
         """Return the weighted rows, (M, N)."""
         return self._rows(self.prepared.jets(theta), learned)
 
-    def unweighted(self, theta: Tensor, learned: Tensor) -> Tensor:
-        """Return ``R / s``, (M, N)."""
-        return self.residual(theta, learned) / self.row_weights
+    def scaled(self, theta: Tensor, learned: Tensor) -> Tensor:
+        """Return ``R / s``, (M, N): dimensionless, without any weight."""
+        return self._outputs(self.prepared.jets(theta), learned) / self.scales[:, None]
+
+    def mean_square(self, theta: Tensor, learned: Tensor) -> float:
+        """Return the mean of ``(R / s)²`` over the region and the M residuals."""
+        return float((self.scaled(theta, learned) * self.roots).square().sum() / len(self.scales))
 
     def linearise(self, theta: Tensor, learned: Tensor) -> tuple[Tensor, list[Tensor], Tensor, Tape]:
         """Return rows (M, N), their cotangents on the channels (M times (K, N, U)), ∂rows/∂learned, and the tape."""
@@ -85,9 +94,9 @@ class Block:
         rows = self._rows(jets, learned)
         adjoints = [torch.zeros_like(jets) for _ in range(len(rows))]
         by_parameter = jets.new_zeros(len(rows), self.points, len(learned))
-        partials = run(self.plan.partials, self._inputs(jets, learned), self.row_weights)
+        partials = run(self.plan.partials, self._inputs(jets, learned), self.roots)
         for (m, v), partial in zip(self.plan.partial_of, partials, strict=True):
-            weighted = partial * self.row_weights / self.scales[m]
+            weighted = partial * self.roots * (self.weights[m] / self.scales[m])
             if v < len(learned):
                 by_parameter[m, :, v] = weighted
             else:
@@ -98,9 +107,11 @@ class Block:
     def _inputs(self, jets: Tensor, learned: Tensor) -> list[Tensor]:
         return [*self.columns, *learned.unbind(), *(jets[s.channel, :, s.unknown] for s in self.plan.slots)]
 
+    def _outputs(self, jets: Tensor, learned: Tensor) -> Tensor:
+        return torch.stack(run(self.plan.residual, self._inputs(jets, learned), self.roots))
+
     def _rows(self, jets: Tensor, learned: Tensor) -> Tensor:
-        outputs = run(self.plan.residual, self._inputs(jets, learned), self.row_weights)
-        return torch.stack(outputs) * (self.row_weights / self.scales[:, None])
+        return self._outputs(jets, learned) * (self.roots * (self.weights / self.scales)[:, None])
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,8 @@ class ResidualSystem:
     Args:
         blocks: the named blocks.
         parameter_count: length of θ, the ansatz's own parameters; what follows in z are learned parameters.
+
+    The memory for the Jacobian, tens of megabytes, is made once and reused: touching fresh memory is slow.
     """
 
     blocks: tuple[Block, ...]
@@ -158,9 +171,9 @@ class ResidualSystem:
         return value, gradient
 
     def norms(self, z: Tensor) -> dict[str, float]:
-        """Return the root mean square of each block's scaled residual: dimensionless, whatever N and the sampler."""
+        """Return the root mean square of each block's scaled residual: no weights, whatever N and the sampler."""
         theta, learned = self._split(z)
-        return {block.name: float(block.residual(theta, learned).square().sum().sqrt()) for block in self.blocks}
+        return {block.name: block.mean_square(theta, learned) ** 0.5 for block in self.blocks}
 
     def _split(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return z[: self.parameter_count], z[self.parameter_count :]

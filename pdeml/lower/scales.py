@@ -7,14 +7,15 @@ changes with the units as the residual does, so that the defaults work whatever 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import sympy
 
-from pdeml.errors import InputError
-from pdeml.expr import NormalForm, evaluate, jet_symbol, normal_symbol
+from pdeml.errors import ExpressionError, InputError
+from pdeml.expr import NormalForm, almost_everywhere, diff, evaluate, jet_symbol, normal_symbol, slopes
 from pdeml.geometry import Region
 from pdeml.problem import Constraint, Problem
 
@@ -96,10 +97,9 @@ def _terms(form: NormalForm, scales: Scales, points: Probes) -> dict[tuple[str, 
     """Return the size of each term of the unknowns that have a size; infinite where it is not finite at the points."""
     typical = {jet_symbol(unknown, index).name: scales.of(unknown, index) for unknown, index in form.jets}
     found = {}
-    for unknown, index in form.jets:
-        if unknown not in scales.unknowns:
-            continue
-        slope = _almost_everywhere(sympy.diff(form.residual, jet_symbol(unknown, index)))
+    sized = [jet for jet in form.jets if jet[0] in scales.unknowns]
+    partials = slopes(form.residual, [jet_symbol(*jet) for jet in sized])
+    for (unknown, index), slope in zip(sized, partials, strict=True):
         best = np.asarray(np.nan)
         for multiple in _MULTIPLES:
             jets = {name: multiple * size for name, size in typical.items()}
@@ -113,13 +113,8 @@ def _terms(form: NormalForm, scales: Scales, points: Probes) -> dict[tuple[str, 
 
 def _largest(expression: sympy.Expr, points: Probes) -> float:
     """Return the largest absolute value at the points, infinite if one is not finite."""
-    values = np.abs(evaluate(_almost_everywhere(expression), points))
+    values = np.abs(evaluate(almost_everywhere(expression), points))
     return float(np.max(np.where(np.isfinite(values), values, np.inf)))
-
-
-def _almost_everywhere(expression: sympy.Expr) -> sympy.Expr:
-    """Drop the Dirac measures at kinks and jumps: they count as zero."""
-    return sympy.sympify(expression, strict=True).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
 
 
 def _probes(problem: Problem, region: Region) -> Probes:
@@ -187,6 +182,14 @@ def _lengths_in(source: sympy.Expr, problem: Problem, scales: Scales, points: Pr
     """Return over what length a source varies along each coordinate: ``√(max |f| / max |∂²f|)``, at most the usual."""
     size, found = _largest(source, points), []
     for name, usual in zip(problem.names.coordinates, scales.coordinates, strict=True):
-        bend = _largest(sympy.diff(source, problem.names.symbol(name), 2), points)
+        bend = _bend(source, problem.names.symbol(name), points)
         found.append(min(usual, float(np.sqrt(size / bend))) if min(bend, size) > 0 and np.isfinite(bend) else usual)
     return tuple(found)
+
+
+def _bend(source: sympy.Expr, axis: sympy.Symbol, points: Probes) -> float:
+    """Return the largest second derivative, infinite (which tells nothing) if it is too large a formula."""
+    try:
+        return _largest(diff(source, axis, 2), points)
+    except ExpressionError:
+        return math.inf

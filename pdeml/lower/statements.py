@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from pdeml.geometry import Region
-from pdeml.lower.plan import Plan, make_plan
+from pdeml.lower.plan import ResidualPlan, make_residual_plan
 from pdeml.lower.residual import Ansatz, Block
 from pdeml.lower.scales import Scales, residual_scale
 from pdeml.problem import Problem
@@ -26,12 +25,12 @@ class Statement:
         region: where it holds.
         plan: how its M residuals are computed.
         scales: the size of each residual.
-        weights: what the user gave each residual; dimensionless, multiplies the mean square.
+        weights: what the user multiplies each row by; dimensionless.
     """
 
     name: str
     region: Region
-    plan: Plan
+    plan: ResidualPlan
     scales: tuple[float, ...]
     weights: tuple[float, ...]
 
@@ -56,12 +55,12 @@ def statements(
     found = []
     if problem.forms:
         inside = problem.domain.region("interior")
-        plan = make_plan(problem.forms, names, values, learned)
+        plan = make_residual_plan(problem.forms, names, values, learned)
         sizes = tuple(residual_scale(form, problem, scales, inside) for form in problem.forms)
         found.append(Statement("equation", inside, plan, sizes, problem.form_weights))
     for constraint in problem.constraints:
         if constraint.name not in exact:
-            plan = make_plan([constraint.form], names, values, learned)
+            plan = make_residual_plan([constraint.form], names, values, learned)
             size = residual_scale(constraint.form, problem, scales, constraint.region)
             found.append(Statement(constraint.name, constraint.region, plan, (size,), (constraint.weight,)))
     return tuple(found)
@@ -87,12 +86,15 @@ def make_block(
     columns = list(x_ND.unbind(1))
     wanted = len(statement.plan.columns) - dimension
     columns += list(normals_Nd.unbind(1)) if normals_Nd is not None else [torch.zeros_like(columns[0])] * wanted
-    scales = np.asarray(statement.scales) / np.sqrt(np.asarray(statement.weights))
+    scales, factors = (
+        torch.tensor(numbers, dtype=x_ND.dtype, device=x_ND.device) for numbers in (statement.scales, statement.weights)
+    )
     return Block(
         statement.name,
         statement.plan,
         ansatz.prepare(x_ND, statement.plan.spec),
         tuple(columns),
         weights_N.sqrt(),
-        torch.as_tensor(scales, dtype=x_ND.dtype, device=x_ND.device),
+        scales,
+        factors,
     )

@@ -3,7 +3,8 @@
 g is the Boolean sum of one-dimensional interpolations between opposite sides (transfinite interpolation; Gordon,
 1971), space first and time last; D is a product of distances, one factor per coordinate. Both are closed forms.
 Conditions that cannot be met this way stay as rows of the residual system: sides given only in part, values that
-disagree where sides meet, and values with kinks, jumps or singularities, whose derivatives would be lost.
+disagree where sides meet, values with kinks, jumps or singularities, whose derivatives would be lost, and values too
+large to be differentiated.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 import sympy
 from sympy.core.function import AppliedUndef
 
-from pdeml.expr import evaluate, where
-from pdeml.lower.known import with_values
+from pdeml.errors import ExpressionError
+from pdeml.expr import diff, evaluate, where, with_values
 from pdeml.problem import Constraint, Problem
 
 __all__ = ["Lift", "exact_lift", "features"]
@@ -24,6 +25,8 @@ __all__ = ["Lift", "exact_lift", "features"]
 _ROUGH = (sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise, sympy.Min, sympy.Max, sympy.atan2, where)
 _PROBES = np.array([0.0, *np.sort(np.arange(1, 8) * 0.6180339887 % 1.0), 1.0])
 """Values are compared at these shares of each coordinate: its ends, and where no wave of round length is zero."""
+_MAX_SLOPE = 2_000
+"""Values whose second derivatives have more nodes stay rows."""
 _GAP = 1e-11
 """Values that differ by less, compared to the unknown's size, are the same."""
 
@@ -166,7 +169,10 @@ def _smooth_at(problem: Problem, name: str, at: float, value: sympy.Expr) -> sym
     others = [other for other in names.coordinates if other != name]
     if side.has(*_ROUGH) or side.atoms(AppliedUndef) or side.free_symbols - set(map(names.symbol, others)):
         return None
-    slopes = [side.diff(names.symbol(other), order) for other in others for order in (1, 2)]
+    try:
+        slopes = [diff(side, names.symbol(other), order, limit=_MAX_SLOPE) for other in others for order in (1, 2)]
+    except ExpressionError:  # too large for the higher derivatives that the equations may ask for
+        return None
     values = _probes(problem, others)
     finite = all(np.isfinite(evaluate(part, values)).all() for part in (side, *slopes))
     ours, given = evaluate(side, values), evaluate(value, {**values, name: at})
@@ -204,7 +210,7 @@ def _agreeing(
     low, high = problem.domain.bounds[problem.names.coordinates.index(name)]
     if not gap(end.value, g) <= _GAP * scale:
         return None
-    if end.rate is not None and not gap(end.rate, sympy.diff(g, x)) <= _GAP * scale / (high - low):
+    if end.rate is not None and not gap(end.rate, diff(g, x)) <= _GAP * scale / (high - low):
         return _End(end.at, end.value, end.sources[:1])
     return end
 
@@ -218,7 +224,7 @@ def _between(problem: Problem, name: str, ends: Sequence[_End], g: sympy.Expr) -
         share = 1 / (high - low)
         return _product(share, high - x, gaps[0]) + _product(share, x - low, gaps[1])
     if ends[0].rate is not None:
-        slope = ends[0].rate - sympy.diff(g, x).xreplace({x: _number(ends[0].at)})
+        slope = ends[0].rate - diff(g, x).xreplace({x: _number(ends[0].at)})
         return gaps[0] + (x - _number(ends[0].at)) * slope
     return gaps[0]
 

@@ -37,7 +37,7 @@ class Step:
     Args:
         z: the new iterate (the old one if nothing better was found).
         state: the optimiser's new state.
-        value: ½‖r‖² at ``z``.
+        value: ½‖r‖² at ``z``, or, where that would cost an evaluation more (Adam), at the iterate before.
         stopped: why no further step can help on this objective, or none.
     """
 

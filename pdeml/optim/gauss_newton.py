@@ -29,7 +29,9 @@ class GaussNewton:
         probe: h.
         largest_bend: the correction is used while ``|a| ≤ largest_bend · |d|``.
 
-    Reference: Transtrum & Sethna, *Improvements to the Levenberg-Marquardt algorithm* (2012), §§2-4.
+    Reference: Transtrum & Sethna, *Improvements to the Levenberg-Marquardt algorithm* (2012), §§2-4. The test on the
+        correction is laxer than theirs, ``2 |a| ≤ 0.75 |d|``, and the diagonal is not scaled: on residuals of networks
+        both were measured to do better.
     """
 
     damping: float = 1.0
@@ -58,7 +60,7 @@ class GaussNewton:
             return Step(z, state, before, "the residual or its Jacobian is not finite")
         while damping <= self.ceiling:
             try:
-                factor = factor_spd(matrix, damping)
+                factor = factor_spd(matrix, damping, attempts=0)
             except NotPositiveDefinite:  # by rounding alone: a larger damping mends it
                 damping *= self.grow
                 continue

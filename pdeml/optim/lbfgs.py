@@ -37,15 +37,17 @@ class LBFGS:
     def start(self, z: Tensor) -> State:
         """Return an empty memory."""
         empty = z.new_zeros(self.memory, len(z))
-        return {"pairs": torch.tensor(0), "moves": empty, "changes": empty.clone()}
+        here = {"known": torch.tensor(0), "value": z.new_zeros(()), "gradient": torch.zeros_like(z)}
+        return {"pairs": torch.tensor(0), "moves": empty, "changes": empty.clone(), **here}
 
     def restart(self, state: State) -> State:
-        """Forget the pairs: they describe the curvature of the old objective."""
-        return {**state, "pairs": torch.tensor(0)}
+        """Forget the pairs and the gradient: they belong to the old objective."""
+        return {**state, "pairs": torch.tensor(0), "known": torch.tensor(0)}
 
     def step(self, objective: Objective, z: Tensor, state: State) -> Step:
         """Search along the quasi-Newton direction; without progress, once more along the steepest descent."""
-        value, gradient = objective.gradient(z)
+        known = bool(state["known"])
+        value, gradient = (state["value"], state["gradient"]) if known else objective.gradient(z)
         if not torch.isfinite(gradient).all():
             return Step(z, state, float(value), "the gradient is not finite")
         if float(gradient.abs().max()) <= self.smallest_gradient:
@@ -60,9 +62,9 @@ class LBFGS:
         if found is None:
             return Step(z, state, float(value), "no decrease along the steepest descent: the precision is used up")
         length, new_value, new_gradient = found
-        return Step(
-            z + length * direction, self._remember(state, length * direction, new_gradient - gradient), new_value
-        )
+        move = length * direction
+        here = {"known": torch.tensor(1), "value": z.new_tensor(new_value), "gradient": new_gradient}
+        return Step(z + move, {**self._remember(state, move, new_gradient - gradient), **here}, new_value)
 
     def _direction(self, gradient: Tensor, state: State) -> Tensor:
         """Return ``−H g`` by the two-loop recursion."""
@@ -87,7 +89,7 @@ class LBFGS:
         if count == self.memory:
             moves, changes, count = moves.roll(-1, 0), changes.roll(-1, 0), count - 1
         moves[count], changes[count] = move, change
-        return {"pairs": torch.tensor(count + 1), "moves": moves, "changes": changes}
+        return {**state, "pairs": torch.tensor(count + 1), "moves": moves, "changes": changes}
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from pdeml.problem.describe import kind_of, summary
 from pdeml.problem.manufactured import manufactured, read_exact, residual_of
 from pdeml.problem.parameters import Coordinate, Input, Parameter, Unknown
 from pdeml.problem.problem import Problem
-from pdeml.problem.statements import Place, Statement
+from pdeml.problem.statements import ConditionStatement, Place
 from pdeml.problem.yaml import from_document, from_spec, from_yaml, to_yaml
 
 __all__ = [
     "AbstractCondition",
     "Condition",
+    "ConditionStatement",
     "Constraint",
     "Coordinate",
     "Count",
@@ -28,7 +29,6 @@ __all__ = [
     "Periodic",
     "Place",
     "Problem",
-    "Statement",
     "Unknown",
     "counts",
     "from_document",

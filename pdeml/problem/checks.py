@@ -22,6 +22,7 @@ __all__ = ["check", "reasons_for_data", "warnings"]
 
 SAMPLES = 64
 AGREE = 1e-9  # two values are the same if they differ by less, relative to their size
+SHIFT = 1e-12  # of the coordinates' size: far more than rounding
 
 
 def check(problem: Problem) -> None:
@@ -106,13 +107,21 @@ def _check_agreement(problem: Problem, first: Constraint, second: Constraint) ->
         one, two = (value_at(problem, constraint.value, region) for constraint in (first, second))
         if one is None or two is None:
             continue
-        if np.max(np.abs(one - two)) > AGREE * max(1.0, float(np.max(np.abs(one)))):
+        larger = np.max(np.maximum(np.abs(one), np.abs(two)))
+        rounding = sum(_rounding(problem, constraint.value, region) for constraint in (first, second))
+        if np.max(np.abs(one - two)) > AGREE * larger + rounding:
             what = {"value": "values", "rate": "rates", "flux": "fluxes"}[first.kind]
             raise InputError(
                 f"two different {what} for {first.unknown} on {region.name}: {said(problem, first)} "
                 f"(conditions[{first.index}]) and {said(problem, second)}",
                 ("conditions", second.index, second.kind),
             )
+
+
+def _rounding(problem: Problem, value: sympy.Expr | None, region: Region) -> float:
+    """Return how much a value changes where the coordinates are rounded, so that ``sin(pi*x)`` is zero at 1."""
+    here, near = value_at(problem, value, region), value_at(problem, value, region, shift=SHIFT)
+    return 0.0 if here is None or near is None else float(np.max(np.nan_to_num(np.abs(near - here), posinf=0.0)))
 
 
 def _shared(problem: Problem, first: Region, second: Region) -> Iterator[Region]:
@@ -147,14 +156,15 @@ def probe(region: Region) -> np.ndarray:
     return region.draw(np.vstack([np.full((1, dimension), 0.5), corners, spread]))[0]
 
 
-def value_at(problem: Problem, value: sympy.Expr | None, region: Region) -> np.ndarray | None:
+def value_at(problem: Problem, value: sympy.Expr | None, region: Region, shift: float = 0.0) -> np.ndarray | None:
     """Evaluate a known formula at a few points of a region; None if it contains an input function.
 
-    Parameters have their value, first guess or middle of the range.
+    Parameters have their value, first guess or middle of the range. With ``shift`` the coordinates are that share of
+    their size away.
     """
     if value is None or value.atoms(sympy.core.function.AppliedUndef):
         return None
-    points = probe(region)
+    points = probe(region) + shift * np.max(np.abs(problem.domain.bounds), axis=1)
     values: dict[str, np.ndarray | float] = {**problem.parameter_values}
     values.update((name, points[:, k]) for k, name in enumerate(problem.names.coordinates))
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""Conditions as a user writes them, and `Statement`: one condition read against the names of a problem.
+"""Conditions as a user writes them, and `ConditionStatement`: one condition read against the names of a problem.
 
 A statement is of one kind (value, rate, flux or equation) at one place; its formulas are SymPy expressions,
 so that text, numbers and SymPy give equal statements.

@@ -11,7 +11,7 @@ from pdeml.errors import InputError, under
 from pdeml.expr import Equation, Names, NormalForm, analyse, jet_symbol, parse_equation, to_text
 from pdeml.geometry import Domain, Region
 from pdeml.problem.conditions import ConditionKind
-from pdeml.problem.statements import Statement
+from pdeml.problem.statements import ConditionStatement
 
 __all__ = ["Constraint", "equation_of", "resolve"]
 
@@ -46,7 +46,7 @@ class Constraint:
 
 
 def resolve(
-    statements: tuple[Statement, ...], names: Names, domain: Domain, parameters: Mapping[str, float]
+    statements: tuple[ConditionStatement, ...], names: Names, domain: Domain, parameters: Mapping[str, float]
 ) -> tuple[Constraint, ...]:
     """Resolve statements to constraints.
 
@@ -77,7 +77,7 @@ def equation_of(kind: ConditionKind, unknown: str, value: sympy.Expr, names: Nam
     return parse_equation(f"{left} = {to_text(value, names)}", names, "boundary")
 
 
-def _constraints(statement: Statement, region: Region, names: Names) -> Iterator[Constraint]:
+def _constraints(statement: ConditionStatement, region: Region, names: Names) -> Iterator[Constraint]:
     with under(statement.kind):
         if statement.equation is not None:
             yield from _of_equation(statement, region, names)
@@ -86,7 +86,7 @@ def _constraints(statement: Statement, region: Region, names: Names) -> Iterator
                 yield from _of_value(statement, region, names, unknown, value)
 
 
-def _of_equation(statement: Statement, region: Region, names: Names) -> Iterator[Constraint]:
+def _of_equation(statement: ConditionStatement, region: Region, names: Names) -> Iterator[Constraint]:
     assert statement.equation is not None
     residuals = statement.equation.residuals(names)
     for k, residual in enumerate(residuals):
@@ -99,7 +99,7 @@ def _of_equation(statement: Statement, region: Region, names: Names) -> Iterator
 
 
 def _of_value(
-    statement: Statement, region: Region, names: Names, unknown: str, value: sympy.Expr
+    statement: ConditionStatement, region: Region, names: Names, unknown: str, value: sympy.Expr
 ) -> Iterator[Constraint]:
     residuals = equation_of(statement.kind, unknown, value, names).residuals(names)
     parts = names.complex_parts.get(unknown, (unknown,))
@@ -117,7 +117,7 @@ def _without_unknowns(form: NormalForm) -> sympy.Expr:
 
 
 def _make(
-    statement: Statement,
+    statement: ConditionStatement,
     region: Region,
     form: NormalForm,
     label: str,

@@ -9,9 +9,9 @@ import sympy
 from sympy.core.function import AppliedUndef
 
 from pdeml.errors import InputError, one_of, under
-from pdeml.expr import Equation, Names, split_complex, to_text
+from pdeml.expr import Equation, Names, diff, split_complex, to_text
 from pdeml.problem.problem import Problem
-from pdeml.problem.statements import Place, Statement, read_value
+from pdeml.problem.statements import ConditionStatement, Place, read_value
 
 if TYPE_CHECKING:
     from pdeml.geometry import Domain
@@ -128,7 +128,7 @@ def _parts(side: sympy.Basic) -> tuple[Any, ...]:
     return tuple(side) if isinstance(side, sympy.Tuple) else (side,)
 
 
-def _replaced(statement: Statement, problem: Problem, formulas: Mapping[str, sympy.Expr]) -> list[Any]:
+def _replaced(statement: ConditionStatement, problem: Problem, formulas: Mapping[str, sympy.Expr]) -> list[Any]:
     """Return the entries of the same place and weight with the values of ``formulas``."""
     names = problem.names
     entry: dict[str, Any] = {"on": statement.place, "weight": statement.weight}
@@ -142,7 +142,7 @@ def _replaced(statement: Statement, problem: Problem, formulas: Mapping[str, sym
     for name, _ in statement.values:
         formula = formulas[name]
         if statement.kind == "rate":
-            formula = formula.diff(names.symbol(names.time or ""))
+            formula = diff(formula, names.symbol(names.time or ""))
         values[name] = formula.subs(fixed)
     return [{**entry, statement.kind: values}]
 

@@ -16,7 +16,7 @@ from pdeml.geometry import Domain
 from pdeml.problem import checks, reading
 from pdeml.problem.constraints import Constraint, resolve
 from pdeml.problem.parameters import Coordinate, Input, Parameter, Unknown
-from pdeml.problem.statements import Statement, read_conditions
+from pdeml.problem.statements import ConditionStatement, read_conditions
 
 if TYPE_CHECKING:
     from pdeml.spec import Spec
@@ -57,7 +57,7 @@ class Problem:
     inputs: Mapping[str, Input]
     equations: tuple[Equation, ...]
     weights: tuple[float, ...]
-    conditions: tuple[Statement, ...]
+    conditions: tuple[ConditionStatement, ...]
     name: str = field(compare=False)
     has_data: bool = field(compare=False)
 

@@ -15,7 +15,7 @@ from pdeml.geometry import Domain, Region
 from pdeml.problem.conditions import KINDS, ConditionKind, entries_of
 from pdeml.problem.parameters import read_names, read_positive, tidy
 
-__all__ = ["Place", "Statement", "read_conditions", "read_value"]
+__all__ = ["ConditionStatement", "Place", "read_conditions", "read_value"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Statement:
+class ConditionStatement:
     """One condition: values, rates or fluxes of unknowns, or an equation, at one place.
 
     Attributes:
@@ -118,7 +118,7 @@ class Statement:
     index: int = field(default=0, compare=False)
 
     @classmethod
-    def read(cls, entry: Mapping[str, Any], names: Names, index: int = 0) -> Statement:
+    def read(cls, entry: Mapping[str, Any], names: Names, index: int = 0) -> ConditionStatement:
         """Read one checked entry ``{on, value|rate|flux|equation, weight}``.
 
         Raises:
@@ -144,7 +144,7 @@ class Statement:
         return {"on": self.place.write(), self.kind: said, **weight}
 
 
-def read_conditions(conditions: Any, names: Names) -> tuple[tuple[Statement, ...], tuple[str, ...]]:
+def read_conditions(conditions: Any, names: Names) -> tuple[tuple[ConditionStatement, ...], tuple[str, ...]]:
     """Read a list of conditions: the statements, and the names of the periodic coordinates.
 
     Raises:
@@ -154,18 +154,18 @@ def read_conditions(conditions: Any, names: Names) -> tuple[tuple[Statement, ...
         conditions = ()
     elif not isinstance(conditions, list | tuple):
         conditions = (conditions,)
-    statements: list[Statement] = []
+    statements: list[ConditionStatement] = []
     periodic: list[str] = []
     for index, condition in enumerate(conditions):
         with under("conditions", index):
-            if isinstance(condition, Statement):
+            if isinstance(condition, ConditionStatement):
                 statements.append(condition)
                 continue
             for entry in entries_of(condition):
                 if "periodic" in entry:
                     periodic.extend(_read_periodic(entry["periodic"], names))
                 else:
-                    statements.append(Statement.read(entry, names, index))
+                    statements.append(ConditionStatement.read(entry, names, index))
     return tuple(statements), tuple(name for name in names.coordinates if name in periodic)
 
 

@@ -20,7 +20,7 @@ class Reference(ABC):
     """What a solution is compared with. Frozen.
 
     Attributes:
-        floor: relative L2 error of the reference itself; errors near it mean nothing.
+        floor: relative L2 error of the reference where it knows best; errors near it mean nothing.
         description: one line for reports.
         unknowns: the real unknowns it knows, in declared order.
     """
@@ -40,6 +40,22 @@ class Reference(ABC):
         Raises:
             InputError: for points of the wrong shape or outside of what is known.
         """
+
+    def floor_at(self, points: ArrayLike, parameters: Parameters | None = None) -> float:
+        """Return the relative L2 error of the reference itself at these points; 0 where nobody knows.
+
+        Args:
+            points: as for `evaluate`.
+            parameters: as for `evaluate`.
+
+        Raises:
+            InputError: it cannot be evaluated there.
+        """
+        return self.floor
+
+    def known_points(self, count: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Return up to ``count`` points (N, D) of the domain's box where it does not interpolate; None: everywhere."""
+        return None
 
 
 def as_points(points: ArrayLike, problem: Problem) -> np.ndarray:

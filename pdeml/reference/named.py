@@ -10,7 +10,8 @@ import sympy
 from numpy.typing import ArrayLike
 
 from pdeml.errors import InputError, one_of
-from pdeml.expr import evaluate, jet_symbol
+from pdeml.expr import evaluate, is_zero, jet_symbol
+from pdeml.expr.text import shown
 from pdeml.problem import Constraint, Problem
 from pdeml.reference.base import Parameters, Reference, as_points
 from pdeml.reference.cole_hopf import burgers_sine, stated_floor
@@ -93,17 +94,19 @@ def _burgers(problem: Problem) -> tuple[str, sympy.Expr]:
     names = problem.names
     if len(names.real_unknowns) != 1 or len(names.space) != 1 or names.time is None or len(problem.forms) != 1:
         raise _mismatch("this problem does not have one unknown in one space coordinate and time")
-    unknown, residual = names.real_unknowns[0], sympy.expand(problem.forms[0].residual)
+    unknown, form = names.real_unknowns[0], problem.forms[0]
 
-    def jet(**orders: int) -> sympy.Symbol:
-        return jet_symbol(unknown, tuple(orders.get("t" if c == names.time else "x", 0) for c in names.coordinates))
+    def index(**orders: int) -> tuple[int, ...]:
+        return tuple(orders.get("t" if c == names.time else "x", 0) for c in names.coordinates)
 
-    factor = residual.coeff(jet(t=1))
-    viscosity = sympy.simplify(-residual.coeff(jet(x=2)) / factor) if factor != 0 else sympy.nan
-    burgers = jet(t=1) + jet() * jet(x=1) - viscosity * jet(x=2)
+    coefficients = {term.index: term.coefficient for term in form.terms}
+    rate, spread = (coefficients.get(at, sympy.S.Zero) for at in (index(t=1), index(x=2)))
+    transport = jet_symbol(unknown, index()) * jet_symbol(unknown, index(x=1))
     declared = {names.symbol(name) for name in problem.parameters}
-    if factor == 0 or not viscosity.free_symbols <= declared or sympy.simplify(residual / factor - burgers) != 0:
-        raise _mismatch(f"the equation is '{problem.equations[0]}'")
+    viscosity = -spread / rate if rate != 0 else sympy.nan
+    alone = set(coefficients) == {index(t=1), index(x=2)} and is_zero(form.source)
+    if not alone or not viscosity.free_symbols <= declared or not is_zero(form.rest / rate - transport):
+        raise _mismatch(f"the equation is {shown(str(problem.equations[0]))}")
     return unknown, viscosity
 
 
@@ -118,8 +121,8 @@ def _check_start(problem: Problem, unknown: str) -> None:
     for constraint in problem.constraints:
         at_start = not constraint.region.pieces and constraint.region.fixed == {time: _start(problem)}
         if constraint.kind == "value" and at_start and not constraint.masked and constraint.value is not None:
-            if sympy.simplify(_inserted(problem, constraint) + sympy.sin(sympy.pi * x)) != 0:
-                raise _mismatch(f"the initial value is {constraint.value}")
+            if not is_zero(_inserted(problem, constraint) + sympy.sin(sympy.pi * x)):
+                raise _mismatch(f"the initial value is {shown(str(constraint.value))}")
             return
     raise _mismatch(f"there is no initial value of {unknown}")
 
@@ -128,7 +131,7 @@ def _inserted(problem: Problem, constraint: Constraint) -> sympy.Expr:
     """Return the prescribed value with the fixed coordinates of its place put in."""
     assert constraint.value is not None
     fixed = {problem.names.symbol(name): sympy.Rational(repr(at)) for name, at in constraint.region.fixed.items()}
-    return constraint.value.subs(fixed)
+    return constraint.value.xreplace(fixed)
 
 
 def _check_boundary(problem: Problem, constraint: Constraint) -> None:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pdeml.run.folder import RunFolder
     from pdeml.run.inspection import inspect
     from pdeml.run.pictures import plot
-    from pdeml.run.plan import Plan, make_plan
+    from pdeml.run.plan import RunPlan, make_plan
     from pdeml.run.prediction import predict
     from pdeml.run.training import RunResult, train_spec
 
 __all__ = [
     "Evaluation",
-    "Plan",
     "RunFolder",
+    "RunPlan",
     "RunResult",
     "evaluate",
     "find_run",
@@ -43,7 +43,7 @@ _HOMES = {
     "pdeml.run.folder": ("RunFolder",),
     "pdeml.run.inspection": ("inspect",),
     "pdeml.run.pictures": ("plot",),
-    "pdeml.run.plan": ("Plan", "make_plan"),
+    "pdeml.run.plan": ("RunPlan", "make_plan"),
     "pdeml.run.prediction": ("predict",),
     "pdeml.run.training": ("RunResult", "train_spec"),
 }

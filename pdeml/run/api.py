@@ -74,8 +74,6 @@ def restore(folder: RunFolder) -> Solution:
     document = load_spec(folder.spec)
     problem, (solver, _) = make_problem(document), make_solver(document)
     state = load_state(folder.checkpoint)
-    if "z" not in state.tensors:
-        raise FileFormatError(f"{folder.state}: holds no parameters; is it another program's?")
     summary = folder.read_summary() if folder.is_finished else _unfinished(folder, solver, state)
     try:
         solution = solver.restore(problem, state, summary)
@@ -101,7 +99,6 @@ def _unfinished(folder: RunFolder, solver: SolverOptions, state: TrainState) -> 
     return {
         "seconds": float(folder.read_facts().get("seconds", 0.0)),
         "steps": state.step,
-        "parameters": len(state.tensors["z"]),
         "device": getattr(solver, "device", "cpu"),
         "precision": getattr(solver, "precision", "float64"),
         "seed": getattr(solver, "seed", 0),

@@ -13,7 +13,7 @@ from pdeml.problem import Problem
 from pdeml.reference import Reference
 from pdeml.sampling import sample
 
-__all__ = ["HeldOut", "errors_of", "field_points", "held_out", "with_reference"]
+__all__ = ["HeldOut", "errors_of", "field_points", "floor_of", "held_out", "with_reference"]
 
 _COUNT = 2048
 _STREAM = 2
@@ -38,16 +38,21 @@ class HeldOut:
 
 
 def held_out(problem: Problem, reference: Reference, seed: int) -> HeldOut:
-    """Evaluate the reference at scrambled Sobol points, and at a few of the ends so that it covers the domain.
+    """Evaluate the reference at points of its own if it has such; else at scrambled Sobol points, and at a few of the
+    ends so that it covers the domain.
 
     Raises:
-        InputError: the reference does not cover the domain, or is nowhere finite.
+        InputError: the reference cannot be evaluated in the domain, or is nowhere finite.
     """
-    names = problem.names.coordinates
-    ends = dict(zip(names, (np.linspace(low, high, 3) for low, high in problem.domain.bounds), strict=True))
-    few = grid_points(ends, names)[:4096]
-    reference.evaluate(few[problem.domain.contains(few)])
-    points = sample(problem.domain.region("interior"), _COUNT, "sobol", (seed, _STREAM)).x
+    points = reference.known_points(_COUNT, np.random.default_rng((seed, _STREAM)))
+    if points is not None:
+        points = points[problem.domain.contains(points)]
+    if points is None or not len(points):
+        names = problem.names.coordinates
+        ends = dict(zip(names, (np.linspace(low, high, 3) for low, high in problem.domain.bounds), strict=True))
+        few = grid_points(ends, names)[:4096]
+        reference.evaluate(few[problem.domain.contains(few)])
+        points = sample(problem.domain.region("interior"), _COUNT, "sobol", (seed, _STREAM)).x
     values = reference.evaluate(points)
     good = np.logical_and.reduce([np.isfinite(part) for part in values.values()])
     if not good.any():
@@ -64,14 +69,19 @@ def field_points(field: Field, names: tuple[str, ...]) -> np.ndarray:
 
 def with_reference(field: Field, problem: Problem, reference: Reference) -> Field:
     """Return the field with the reference's values beside its own; NaN outside the geometry."""
-    points = field_points(field, problem.names.coordinates)
-    inside = np.ones(len(points), bool) if field.mask is None else field.mask.ravel()
+    points, inside = _points_inside(field, problem)
     arrays = {}
     for name, values in reference.evaluate(points[inside]).items():
         whole = np.full(len(points), np.nan)
         whole[inside] = values
         arrays[name] = whole.reshape(field.shape)
     return replace(field, reference=arrays)
+
+
+def floor_of(field: Field, problem: Problem, reference: Reference) -> float:
+    """Return the relative L2 error of the reference itself at the points of the field."""
+    points, inside = _points_inside(field, problem)
+    return reference.floor_at(points[inside])
 
 
 def errors_of(field: Field) -> dict[str, Error]:
@@ -81,6 +91,11 @@ def errors_of(field: Field) -> dict[str, Error]:
         return field.error()
     mask = known if field.mask is None else known & field.mask
     return field.error(replace(field, values=field.reference, std={}, reference={}, units={}, mask=mask))
+
+
+def _points_inside(field: Field, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    points = field_points(field, problem.names.coordinates)
+    return points, np.ones(len(points), bool) if field.mask is None else field.mask.ravel()
 
 
 def _relative(error: np.ndarray, reference: np.ndarray) -> float:

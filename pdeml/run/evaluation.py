@@ -11,7 +11,7 @@ from pdeml.errors import InputError
 from pdeml.field import Error, Field
 from pdeml.reference import make_reference
 from pdeml.run.api import restore
-from pdeml.run.comparing import errors_of, with_reference
+from pdeml.run.comparing import errors_of, floor_of, with_reference
 from pdeml.run.folder import RunFolder, finite
 from pdeml.run.prediction import evaluate_like, export_field
 from pdeml.spec import load_spec
@@ -80,6 +80,6 @@ def evaluate(folder: RunFolder, data: str | os.PathLike[str] | None = None) -> E
         if reference is None:
             raise InputError(f"the spec of {folder.path} has no reference; compare with a field file: --data FILE")
         field = with_reference(export_field(solution, document), solution.problem, reference)
-        name, floor = reference.description, reference.floor
+        name, floor = reference.description, floor_of(field, solution.problem, reference)
     count = int(field.mask.sum()) if field.mask is not None else field.values[field.unknowns[0]].size
     return Evaluation(str(folder.path), name, floor, errors_of(field), count)

@@ -90,6 +90,9 @@ class RunFolder:
             InputError: a file stands there, or the folder cannot be read.
         """
         if not self.path.exists():
+            above = next((folder for folder in self.path.absolute().parents if folder.exists()), self.path)
+            if not above.is_dir():
+                raise InputError(f"{self.path}: {above.name} is a file; give a folder")
             return "absent"
         if not self.path.is_dir():
             raise InputError(f"{self.path} is a file; give a folder")

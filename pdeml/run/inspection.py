@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 
 from pdeml.errors import FileFormatError, InputError, PdemlError
-from pdeml.files import open_hdf5, read_attributes, read_json_lines, tensor_shapes, variable_dims
+from pdeml.files import open_hdf5, read_attributes, read_json_lines, reading, tensor_shapes, variable_dims
 from pdeml.run.finding import find_run
 from pdeml.run.folder import RunFolder
 
@@ -33,7 +33,7 @@ def inspect(path: str | os.PathLike[str]) -> str:
         raise InputError(f"{given} is a spec; `pdeml validate {given}` says what it describes")
     if ending == ".safetensors":
         return "\n".join(_tensors(given))
-    with given.open("rb") as stream:
+    with reading(given, "a run, an HDF5 file or a .safetensors file"), given.open("rb") as stream:
         is_hdf5 = h5py.is_hdf5(given) or stream.read(8) == b"\x89HDF\r\n\x1a\n"
     if is_hdf5:
         return "\n".join(_hdf5(given))

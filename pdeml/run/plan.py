@@ -12,23 +12,24 @@ import numpy as np
 
 from pdeml.errors import InputError
 from pdeml.expr import parse_constant
+from pdeml.field import grid_points, grid_sizes
 from pdeml.problem import Problem, from_spec
 from pdeml.reference import Reference, make_reference
 from pdeml.run.comparing import HeldOut, held_out
 from pdeml.run.finding import run_name
 from pdeml.run.folder import HEADER
-from pdeml.run.points import grid_sizes, read_points
+from pdeml.run.points import read_points
 from pdeml.solvers import KINDS, Preview, SolverOptions, solver_class
 from pdeml.spec import Document, Spec, SpecError, dump_spec, make_spec, to_plain
 
-__all__ = ["Plan", "choose", "make_plan", "make_problem", "make_solver"]
+__all__ = ["RunPlan", "choose", "make_plan", "make_problem", "make_solver"]
 
 _SHARED = ("seed", "device", "precision")
 """Keys of the spec that are options of the solver."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a run will do.
 
     Args:
@@ -61,7 +62,7 @@ class Plan:
         return f"{HEADER}\n{dump_spec(self.resolved)}"
 
 
-def make_plan(document: Document) -> Plan:
+def make_plan(document: Document) -> RunPlan:
     """Build what a spec describes.
 
     Raises:
@@ -77,8 +78,11 @@ def make_plan(document: Document) -> Plan:
         reference = make_reference(document.spec.reference, problem, document.folder)
         check = None if reference is None else held_out(problem, reference, getattr(solver, "seed", 0))
     grid, points = _export(document, problem)
+    if reference is not None:
+        with document.errors("reference"):
+            reference.floor_at(_compared(problem, grid, points))
     resolved = _resolve(document, name, solver, grid)
-    return Plan(name, problem, solver, preview, reference, check, grid, points, resolved, notes)
+    return RunPlan(name, problem, solver, preview, reference, check, grid, points, resolved, notes)
 
 
 def make_problem(document: Document, name: str | None = None) -> Problem:
@@ -170,6 +174,14 @@ def _export(document: Document, problem: Problem) -> tuple[dict[str, int], np.nd
         return grid, None
     with document.errors("export", "points"):
         return {}, read_points(document.folder / export.points, problem.names.coordinates)
+
+
+def _compared(problem: Problem, grid: Mapping[str, int], points: np.ndarray | None) -> np.ndarray:
+    """Return the points inside the geometry at which the solution will be compared."""
+    if points is None:
+        ends = zip(grid.items(), problem.domain.bounds.tolist(), strict=True)
+        points = grid_points({name: np.linspace(*bounds, size) for (name, size), bounds in ends}, tuple(grid))
+    return points[problem.domain.contains(points)]
 
 
 def _resolve(document: Document, name: str, solver: SolverOptions, grid: Mapping[str, int]) -> Spec:

@@ -1,46 +1,18 @@
-"""Where a solution is evaluated: grids and lists of points, checked before anything is computed."""
+"""Points listed in a file, checked before anything is computed."""
 
 from __future__ import annotations
 
 import csv
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pdeml.errors import FileFormatError, InputError, did_you_mean, one_of
-from pdeml.files import available_memory
-from pdeml.problem import Problem
+from pdeml.errors import FileFormatError, did_you_mean
 
-__all__ = ["grid_sizes", "read_points"]
-
-_USUAL = {1: 101, 2: 101, 3: 33, 4: 17}
-_MOST_POINTS = 1_000_000
-_ARRAYS = 6
-
-
-def grid_sizes(problem: Problem, given: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of points along every coordinate; those not given get a usual number.
-
-    Raises:
-        InputError: a name is no coordinate, a number is below 2, or the memory does not suffice.
-    """
-    names = problem.names.coordinates
-    for name, size in given.items():
-        if name not in names:
-            raise InputError(one_of(name, names, "a coordinate"), (name,))
-        if size < 2:
-            raise InputError(f"a grid needs at least 2 points along {name!r}, got {size}", (name,))
-    usual = _USUAL.get(len(names), max(2, int(_MOST_POINTS ** (1 / len(names)))))
-    sizes = {name: int(given.get(name, usual)) for name in names}
-    count = math.prod(sizes.values())
-    needed = count * 8 * (2 * len(names) + _ARRAYS * len(problem.names.real_unknowns))
-    if needed > available_memory():
-        listed = " x ".join(str(size) for size in sizes.values())
-        raise InputError(f"a grid of {listed} points needs about {needed / 2**30:.0f} GiB of memory; take fewer points")
-    return sizes
+__all__ = ["read_points"]
 
 
 def read_points(path: str | os.PathLike[str], names: Sequence[str]) -> np.ndarray:

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from pdeml.errors import InputError, one_of, under
-from pdeml.field import Field
+from pdeml.field import Field, grid_sizes
 from pdeml.run.api import restore
 from pdeml.run.comparing import field_points
 from pdeml.run.folder import RunFolder
-from pdeml.run.points import grid_sizes, read_points
+from pdeml.run.points import read_points
 from pdeml.solvers import Solution
 from pdeml.spec import Document, load_spec
 

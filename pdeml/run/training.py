@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import torch
 
-from pdeml.errors import DivergenceError, InputError, PdemlError, RunError
+from pdeml.errors import DivergenceError, FileFormatError, InputError, PdemlError, RunError
 from pdeml.files import atomic_text
 from pdeml.run.api import noted, restore
-from pdeml.run.comparing import errors_of, with_reference
+from pdeml.run.comparing import errors_of, floor_of, with_reference
 from pdeml.run.finding import run_name
 from pdeml.run.folder import RunFolder
 from pdeml.run.pictures import draw_field, draw_history
-from pdeml.run.plan import Plan, make_plan
+from pdeml.run.plan import RunPlan, make_plan
 from pdeml.solvers import Solution
 from pdeml.solvers.device import choose_device
 from pdeml.solvers.solution import versions
@@ -56,7 +56,7 @@ def train_spec(
     resume: bool = False,
     overwrite: bool = False,
     callbacks: Sequence[Callback] = (),
-    announce: Callable[[Plan], None] | None = None,
+    announce: Callable[[RunPlan], None] | None = None,
 ) -> RunResult:
     """Solve what a spec describes and write a run directory.
 
@@ -87,7 +87,11 @@ def train_spec(
 
 
 def _train(
-    plan: Plan, folder: RunFolder, state: TrainState | None, callbacks: Sequence[Callback], interruption: Interruption
+    plan: RunPlan,
+    folder: RunFolder,
+    state: TrainState | None,
+    callbacks: Sequence[Callback],
+    interruption: Interruption,
 ) -> RunResult:
     notes, earlier = _begin(plan, folder, state)
     started = time.perf_counter()
@@ -119,7 +123,7 @@ def _train(
         return RunResult(folder, "interrupted", solution, interruption.signal)
 
 
-def _begin(plan: Plan, folder: RunFolder, state: TrainState | None) -> tuple[tuple[str, ...], float]:
+def _begin(plan: RunPlan, folder: RunFolder, state: TrainState | None) -> tuple[tuple[str, ...], float]:
     """Make the folder ready; return notes, and the seconds spent by earlier parts of the run."""
     folder.create()
     if state is None:
@@ -137,11 +141,11 @@ def _begin(plan: Plan, folder: RunFolder, state: TrainState | None) -> tuple[tup
     return notes, float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
-def _facts(plan: Plan, seconds: float) -> dict[str, Any]:
+def _facts(plan: RunPlan, seconds: float) -> dict[str, Any]:
     return {"kind": plan.solver.kind, "versions": versions(), "seconds": seconds}
 
 
-def _compare(folder: RunFolder, plan: Plan) -> tuple[bool, bool]:
+def _compare(folder: RunFolder, plan: RunPlan) -> tuple[bool, bool]:
     """Return whether there is a run to continue, and whether more steps of it are asked for.
 
     Raises:
@@ -160,17 +164,21 @@ def _compare(folder: RunFolder, plan: Plan) -> tuple[bool, bool]:
     return True, more
 
 
-def _load(folder: RunFolder, plan: Plan, more: bool) -> TrainState | None:
+def _load(folder: RunFolder, plan: RunPlan, more: bool) -> TrainState | None:
     """Return the state to go on from, or none where there is no checkpoint yet."""
     if not folder.state.exists():
         return None
     state = load_state(folder.checkpoint, choose_device(getattr(plan.solver, "device", "cpu"))[0])
+    try:
+        plan.solver.check_state(plan.problem, state)
+    except InputError:
+        raise FileFormatError(f"{folder.state}: does not belong to this spec; is it another run's?") from None
     if not more:
         return state
     return replace(state, facts={name: fact for name, fact in state.facts.items() if name != ENDED})
 
 
-def _more_steps(plan: Plan, changes: dict[str, tuple[Any, Any]]) -> bool:
+def _more_steps(plan: RunPlan, changes: dict[str, tuple[Any, Any]]) -> bool:
     """Whether the only change is that more steps are asked for."""
     if list(changes) != ["solver.steps"]:
         return False
@@ -189,13 +197,14 @@ def _changes(old: Any, new: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
     return {} if old == new else {path: (old, new)}
 
 
-def _export(plan: Plan, folder: RunFolder, solution: Solution, status: str = "finished") -> Solution:
+def _export(plan: RunPlan, folder: RunFolder, solution: Solution, status: str = "finished") -> Solution:
     """Write fields, pictures and, last, the summary; return the solution with its errors."""
     field = solution.on_grid(**plan.grid) if plan.points is None else solution.at(plan.points)
     field = replace(field, attrs={**field.attrs, "spec": plan.text})
     if plan.reference is not None:
         field = with_reference(field, plan.problem, plan.reference)
-        solution = replace(solution, errors=errors_of(field), floor=plan.reference.floor)
+        floor = floor_of(field, plan.problem, plan.reference)
+        solution = replace(solution, errors=errors_of(field), floor=floor)
     field.to_hdf5(folder.fields)
     notes = [note for note in (draw_field(field, folder.picture), draw_history(folder.metrics, folder.history)) if note]
     solution = noted(solution, tuple(notes))
@@ -211,7 +220,7 @@ def _export(plan: Plan, folder: RunFolder, solution: Solution, status: str = "fi
     return solution
 
 
-def _keep_best(plan: Plan, folder: RunFolder, error: DivergenceError, notes: tuple[str, ...]) -> DivergenceError:
+def _keep_best(plan: RunPlan, folder: RunFolder, error: DivergenceError, notes: tuple[str, ...]) -> DivergenceError:
     """Write the best state and its fields; the verdict says that the run diverged. Return the error to raise."""
     best = noted(error.solution, notes)
     best = replace(best, record=replace(best.record, converged=False, reason=f"diverged, {best.record.reason}"))

@@ -19,9 +19,10 @@ Seed = int | Sequence[int]
 
 METHODS = ("sobol", "halton", "latin", "uniform", "grid")
 _MOST_PROPOSALS = 2**26
-_COUNTS = {0: 1, 1: 256, 2: 2048, 3: 4096}
-_MOST_COUNT = 8192
-_ROWS_PER_TRAINED_NUMBER = 2.5
+_COUNTS = {0: 1, 1: 256, 2: 1024, 3: 2048}
+_MOST_COUNT = 4096
+_ROWS_PER_TRAINED_NUMBER = 1.35
+_FEWEST = 500
 
 
 def generator(seed: Seed) -> np.random.Generator:
@@ -143,25 +144,22 @@ def _cell_centres(shape: list[int]) -> np.ndarray:
     return np.stack([axis.ravel() for axis in axes], axis=1)
 
 
-def default_count(region: Region | int, unknowns: int = 1, parameters: int = 0, size: int = 0) -> int:
-    """Return a sensible number of points for one region: a power of two, or the number of points it consists of.
+def default_count(region: Region, size: int = 0, residuals: int = 1) -> int:
+    """Return a sensible number of points for the first draw from a region.
 
     Args:
-        region: the region, or its dimension (time included).
-        unknowns: number of unknowns; each gives its own rows, so that more of them need fewer points for one size.
-        parameters: number of further inputs of the solution: parameters that run over a range.
-        size: how many numbers are trained; there are at least 2.5 rows for each (not for single points).
+        region: where; of single points as many as there are.
+        size: how many numbers are trained on them: 1.35 rows for each, 500 points at least. Zero: by the region's
+            dimension alone, time included.
+        residuals: rows that each point gives.
 
     Raises:
-        InputError: if a number is negative, or unknowns < 1.
+        InputError: if ``size`` is negative, or ``residuals`` below one.
     """
-    if min(parameters, size) < 0 or unknowns < 1:
-        raise InputError("default_count needs unknowns >= 1 and parameters, size >= 0")
-    if isinstance(region, Region) and region.is_point and parameters == 0:
+    if size < 0 or residuals < 1:
+        raise InputError(f"default_count needs size >= 0 and residuals >= 1, got {size!r} and {residuals!r}")
+    if region.is_point:
         return len(region.parts)
-    point = region.is_point if isinstance(region, Region) else region == 0
-    dimension = 0 if point else region.dimension if isinstance(region, Region) else int(region)
-    count = _COUNTS.get(dimension + parameters, _MOST_COUNT)
-    if point or size == 0:
-        return count
-    return max(count, 2 ** math.ceil(math.log2(_ROWS_PER_TRAINED_NUMBER * size / unknowns)))
+    if size:
+        return max(_FEWEST, round(_ROWS_PER_TRAINED_NUMBER * size / residuals))
+    return _COUNTS.get(region.dimension, _MOST_COUNT)

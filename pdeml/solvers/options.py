@@ -22,7 +22,7 @@ class Preview:
         parameters: number of trained parameters.
         points: statement -> number of points of a draw.
         exact: conditions that hold exactly, by construction.
-        optimizers: each with its largest number of steps, in order.
+        optimisers: each with its largest number of steps, in order.
         device: where it would run.
         notes: what the solver would choose by itself, and warnings.
     """
@@ -30,14 +30,14 @@ class Preview:
     parameters: int
     points: Mapping[str, int]
     exact: tuple[str, ...]
-    optimizers: tuple[tuple[str, int], ...]
+    optimisers: tuple[tuple[str, int], ...]
     device: str
     notes: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
         """Largest number of steps of all optimisers."""
-        return sum(count for _, count in self.optimizers)
+        return sum(count for _, count in self.optimisers)
 
 
 class SolverOptions(BaseModel):

@@ -21,12 +21,11 @@ from pdeml.sampling import default_count
 from pdeml.solvers.device import choose_device
 from pdeml.solvers.options import Preview, SolverOptions
 from pdeml.solvers.solution import Record, Solution
-from pdeml.train import Callback, CollocationTask, Limits, Outcome, Schedule, TrainState, train
+from pdeml.train import Callback, CollocationTask, Limits, Outcome, Phase, Schedule, TrainState, train
 
 __all__ = ["PINN"]
 
 _DENSE_LIMIT = 5_000
-_ROWS_PER_PARAMETER = 1.35
 _LEVELS = 2
 _DEFAULT_STEPS = {"gauss_newton": 600, "adam": 20_000, "lbfgs": 10_000}
 _DRAW_EVERY = {"gauss_newton": 20, "adam": 100, "lbfgs": 500}
@@ -89,7 +88,7 @@ class PINN(SolverOptions):
     harmonics: Annotated[int, Option(ge=1, le=64)] = 2
     tolerance: Positive | None = None
     max_seconds: Positive | None = None
-    seed: Annotated[int, Option(ge=0)] = 0
+    seed: Annotated[int, Option(ge=0, lt=2**63)] = 0
     device: str = "auto"
     precision: Literal["float64", "float32"] = "float64"
 
@@ -121,11 +120,11 @@ class PINN(SolverOptions):
         """
         started = time.perf_counter()
         _check(problem, data)
-        task, notes = self._task(problem, error, error_at)
+        task, exact, notes = self._task(problem, error, error_at)
         begun = task.begin(self._initial(task.ansatz).to(task.device)) if state is None else task.continued(state)
         outcome = train(task, begun, Limits(task.steps, self.max_seconds), callbacks)
         seconds = time.perf_counter() - started
-        solution = self._solution(problem, task, outcome, seconds, notes)
+        solution = self._solution(problem, task, outcome, seconds, (exact, notes))
         if outcome.diverged is not None:
             outcome.diverged.solution = solution
             raise outcome.diverged
@@ -138,15 +137,24 @@ class PINN(SolverOptions):
             InputError: the problem needs what this method does not have, or the device is not there.
         """
         _check(problem, data)
-        task, notes = self._task(problem, None, None)
+        task, exact, notes = self._task(problem, None, None)
         return Preview(
             parameters=task.ansatz.parameter_count,
             points=dict(zip((s.name for s in task.statements), task.counts, strict=True)),
-            exact=exact_lift(problem, estimate_scales(problem).unknowns, self.exact_conditions).exact,
-            optimizers=tuple((_name(optimiser), count) for optimiser, count in task.optimisers),
+            exact=exact,
+            optimisers=tuple((_name(phase.optimiser), phase.steps) for phase in task.phases),
             device=task.device,
             notes=notes,
         )
+
+    def check_state(self, problem: Problem, state: TrainState) -> None:
+        """Refuse a state that is not of this problem and these options.
+
+        Raises:
+            InputError: it is another's.
+        """
+        if len(state.tensors.get("z", ())) != self.ansatz(problem)[0].parameter_count:
+            raise InputError("the checkpoint does not belong to this problem and these options")
 
     def restore(self, problem: Problem, state: TrainState, summary: dict[str, Any]) -> Solution:
         """Rebuild the solution of a saved run from its final state and its summary.
@@ -154,11 +162,11 @@ class PINN(SolverOptions):
         Raises:
             InputError: the state belongs to another problem or other options.
         """
+        self.check_state(problem, state)
         ansatz, _, _ = self.ansatz(problem)
-        if len(state.tensors.get("z", ())) != ansatz.parameter_count:
-            raise InputError("the checkpoint does not belong to this problem and these options")
         record = Record(
-            **{name: summary[name] for name in ("seconds", "steps", "parameters", "device", "precision", "seed")},
+            **{name: summary[name] for name in ("seconds", "steps", "device", "precision", "seed")},
+            parameters=ansatz.parameter_count,
             reason=summary.get("reason", ""),
             converged=bool(summary.get("converged")),
             residuals=summary.get("residuals", {}),
@@ -177,18 +185,18 @@ class PINN(SolverOptions):
 
     def _task(
         self, problem: Problem, error: Callable[[dict[str, np.ndarray]], float] | None, error_at: np.ndarray | None
-    ) -> tuple[CollocationTask, tuple[str, ...]]:
+    ) -> tuple[CollocationTask, tuple[str, ...], tuple[str, ...]]:
+        """Return what is trained, the names of the conditions that hold exactly, and notes."""
         device, notes = choose_device(self.device)
         dtype = getattr(torch, self.precision)
         ansatz, scales, lift = self.ansatz(problem)
         stated = statements(problem, scales, lift.exact)
-        optimisers = self._optimisers(ansatz.parameter_count)
-        first = _name(optimisers[0][0])
+        phases = self._phases(ansatz.parameter_count)
+        first = _name(phases[0].optimiser)
         schedule = Schedule(
-            counts=tuple(self._points(s, ansatz.parameter_count) for s in stated),
+            counts=self._counts(stated, ansatz.parameter_count),
             sampler=self.sampler,
             adaptive=self.adaptive,
-            every=self.resample or _DRAW_EVERY[first],
             tolerance=self.tolerance,
             levels=_LEVELS if first == "gauss_newton" else 0,
             flat_stop=first == "gauss_newton" and self.steps is None,
@@ -201,14 +209,14 @@ class PINN(SolverOptions):
                 columns = ansatz.values(z[: ansatz.parameter_count], x).double().cpu().numpy().T
                 return error(dict(zip(problem.names.real_unknowns, columns, strict=True)))
 
-        task = CollocationTask(stated, ansatz, optimisers, schedule, self.seed, dtype, device, monitor)
-        return task, (*notes, *problem.warnings)
+        task = CollocationTask(stated, ansatz, phases, schedule, self.seed, dtype, device, monitor)
+        return task, lift.exact, (*notes, *problem.warnings)
 
     def _initial(self, ansatz: NetworkAnsatz) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
         return ansatz.network.initial(generator, getattr(torch, self.precision))
 
-    def _optimisers(self, parameters: int) -> tuple[tuple[Optimiser, int], ...]:
+    def _phases(self, parameters: int) -> tuple[Phase, ...]:
         chosen = self.optimizer
         if chosen == "auto":
             chosen = "gauss_newton" if parameters <= _DENSE_LIMIT and self.precision == "float64" else "adam+lbfgs"
@@ -222,18 +230,30 @@ class PINN(SolverOptions):
             "adam": Adam(rate=self.learning_rate, horizon=steps[0]),
             "lbfgs": LBFGS(),
         }
-        return tuple((made[part], count) for part, count in zip(chosen.split("+"), steps, strict=True) if count)
+        return tuple(
+            Phase(made[part], count, self.resample or _DRAW_EVERY[part])
+            for part, count in zip(chosen.split("+"), steps, strict=True)
+            if count
+        )
 
-    def _points(self, statement: Statement, parameters: int) -> int:
-        if statement.name == "equation":
-            return self.points or max(500, round(_ROWS_PER_PARAMETER * parameters / statement.residuals))
-        return self.condition_points or default_count(statement.region)
+    def _counts(self, stated: Sequence[Statement], parameters: int) -> tuple[int, ...]:
+        """Return the points of each statement's first draw: no condition gets more than the equations."""
+        inside = max(default_count(s.region, parameters, s.residuals) for s in stated if s.name == "equation")
+        inside = self.points or inside
+        return tuple(
+            inside if s.name == "equation" else self.condition_points or min(default_count(s.region), inside)
+            for s in stated
+        )
 
     def _solution(
-        self, problem: Problem, task: CollocationTask, outcome: Outcome, seconds: float, notes: tuple[str, ...]
+        self,
+        problem: Problem,
+        task: CollocationTask,
+        outcome: Outcome,
+        seconds: float,
+        told: tuple[tuple[str, ...], tuple[str, ...]],
     ) -> Solution:
-        z = outcome.state.tensors["z"]
-        ansatz, _, lift = self.ansatz(problem)
+        z, (exact, notes) = outcome.state.tensors["z"], told
         record = Record(
             reason=outcome.reason,
             converged=outcome.diverged is None and outcome.finished and outcome.state.step < task.steps,
@@ -244,10 +264,10 @@ class PINN(SolverOptions):
             precision=self.precision,
             seed=self.seed,
             residuals=task.fresh_norms(z),
-            exact=lift.exact,
+            exact=exact,
             notes=notes,
         )
-        return Solution(problem, self, ansatz, outcome.state, record)
+        return Solution(problem, self, task.ansatz, outcome.state, record)
 
 
 def _name(optimiser: Optimiser) -> str:

@@ -59,6 +59,8 @@ def say_yaml_error(error: MarkedYAMLError, source: str) -> tuple[int | None, str
     problem = (error.problem or error.context or "is not YAML").strip().splitlines()[0]
     if error.context_mark is not None and problem.startswith(("found unexpected end", "found unexpected document")):
         line = error.context_mark.line + 1
+    if (error.context or "").startswith("while scanning a tag"):
+        return line, "a tag ('!...') is not allowed; a spec holds plain values only"
     for start, advice in _ADVICE:
         if problem.startswith(start):
             return line, advice

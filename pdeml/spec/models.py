@@ -152,7 +152,9 @@ class SolverSpec(OpenNode):
     written_short: ClassVar[bool] = False
 
     kind: Text = Field(description="auto, pinn, random_features, gp, deeponet, fno, ...")
-    tolerance: Given[PositiveNumber] = Field(None, description="stop when the estimated relative error is below")
+    tolerance: Given[PositiveNumber] = Field(
+        None, description="stop when the solver's own estimate (for pinn: the scaled residual on fresh points) is below"
+    )
     ensemble: Given[Count] = Field(None, description="number of independent runs, for an uncertainty")
 
 

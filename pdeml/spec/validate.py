@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ..errors import InputError, one_of
+from ..errors import InputError, did_you_mean, one_of
 from .errors import show
 from .models import Spec
 from .nodes import Path
@@ -38,7 +38,17 @@ def check(values: Any) -> tuple[Spec | None, list[Fault]]:
     try:
         return Spec.model_validate(values), []
     except ValidationError as error:
-        return None, [_fault(entry) for entry in error.errors(include_url=False)]
+        entries = error.errors(include_url=False)
+        return None, [_fault(entry) for entry in entries if not _is_echo(entry, entries)]
+
+
+def _is_echo(entry: Any, entries: list[Any]) -> bool:
+    """Whether a key is missing because it is misspelt, which is said beside."""
+    if entry["type"] != "missing":
+        return False
+    *owner, key = entry["loc"]
+    typos = [other["loc"] for other in entries if other["type"] == "extra_forbidden"]
+    return any(list(loc[:-1]) == owner and did_you_mean(str(loc[-1]), [str(key)]) for loc in typos)
 
 
 def _fault(entry: Any) -> Fault:

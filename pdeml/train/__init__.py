@@ -9,7 +9,7 @@ from pdeml.train.callbacks import (
     read_metrics,
 )
 from pdeml.train.checkpoint import STATE_FILE, load_state, save_state
-from pdeml.train.collocation import CollocationTask, Schedule
+from pdeml.train.collocation import CollocationTask, Phase, Schedule
 from pdeml.train.loop import ENDED, Callback, Event, Limits, Outcome, Trainable, TrainState, train
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "LogProgress",
     "MetricsFile",
     "Outcome",
+    "Phase",
     "RichProgress",
     "Schedule",
     "TrainState",

@@ -7,6 +7,7 @@ doubled, twice at most; where it stays flat then, training is finished.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +21,7 @@ from pdeml.optim import Optimiser
 from pdeml.sampling import Points, adapt, rad_density, sample
 from pdeml.train.loop import TrainState
 
-__all__ = ["CollocationTask", "Schedule"]
+__all__ = ["CollocationTask", "Phase", "Schedule"]
 
 _CANDIDATES = 4
 _FLAT_OVER = (2, 3)  # draws without gain before the points are doubled, and before training is finished
@@ -35,22 +36,30 @@ class Schedule:
 
     Args:
         counts: number of points of each statement.
-        sampler: way of sampling; see `pdeml.sampling.sample`.
+        sampler: way of sampling; see `pdeml.sampling.sample`. Fresh points that measure are never a grid: a grid is
+            the same in every draw.
         adaptive: draw interior points where the residual is large, with importance weights.
-        every: steps between draws.
         levels: how often the number of points may be doubled: when the residual on fresh points is flat, or far
             above that on the points trained on.
-        tolerance: finished when the residual on fresh points is below, or none.
+        tolerance: finished when each statement's scaled residual on fresh points is below, or none.
         flat_stop: whether a flat residual on fresh points ends training.
     """
 
     counts: tuple[int, ...]
     sampler: str = "sobol"
     adaptive: bool = True
-    every: int = 20
     levels: int = 2
     tolerance: float | None = None
     flat_stop: bool = True
+
+
+@dataclass(frozen=True)
+class Phase:
+    """An optimiser, for how many steps, and how many steps lie between draws of points."""
+
+    optimiser: Optimiser
+    steps: int
+    every: int
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class CollocationTask:
     Args:
         statements: what must vanish.
         ansatz: the family of functions.
-        optimisers: used one after the other, each for its number of steps.
+        phases: optimisers, used one after the other.
         schedule: points and stopping.
         seed: of all draws.
         dtype: of all tensors.
@@ -70,7 +79,7 @@ class CollocationTask:
 
     statements: tuple[Statement, ...]
     ansatz: Ansatz
-    optimisers: tuple[tuple[Optimiser, int], ...]
+    phases: tuple[Phase, ...]
     schedule: Schedule
     seed: int
     dtype: torch.dtype = torch.float64
@@ -80,14 +89,14 @@ class CollocationTask:
 
     @property
     def steps(self) -> int:
-        """Number of steps of all optimisers."""
-        return sum(count for _, count in self.optimisers)
+        """Number of steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
 
     def begin(self, z: Tensor) -> TrainState:
-        """Return the state before the first step."""
-        optimiser, _ = self._phase(0)
-        facts = {"round": -1, "level": 0, "next_draw": 0, "fresh": [], "stalled": 0}
-        return TrainState(0, {"z": z, "best": z, **_prefixed(optimiser.start(z))}, facts)
+        """Return the state before the first step, on its first points."""
+        facts = {"round": -1, "level": 0, "level_since": 0, "next_draw": 0, "fresh": [], "stalled": 0}
+        state = TrainState(0, {"z": z, "best": z, **_prefixed(self._phase(0)[0].optimiser.start(z))}, facts)
+        return self._draw(state)[0]
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -96,8 +105,7 @@ class CollocationTask:
 
     def continued(self, state: TrainState) -> TrainState:
         """Return a saved state to go on from; an optimiser that was not at work then (other steps) starts anew."""
-        optimiser, _ = self._phase(state.step)
-        own = optimiser.start(state.tensors["z"])
+        own = self._phase(state.step)[0].optimiser.start(state.tensors["z"])
         if own.keys() == _unprefixed(state.tensors).keys():
             return state
         kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(_PREFIX)}
@@ -108,23 +116,22 @@ class CollocationTask:
         return replace(state, tensors={**state.tensors, "z": state.tensors["best"]})
 
     def advance(self, state: TrainState) -> tuple[TrainState, dict[str, float], str | None]:
-        """Draw points if it is time, then take one step of the optimiser."""
-        metrics: dict[str, float] = {}
-        if state.step >= state.facts["next_draw"]:
-            state, metrics, reason = self._draw(state)
-            if reason is not None:
-                return state, {"loss": state.facts["fresh"][-1], **metrics}, reason
-        optimiser, first = self._phase(state.step)
+        """Take one step of the optimiser; then draw points if it is time, and see whether training is finished."""
+        phase, first = self._phase(state.step)
         z = state.tensors["z"]
-        own = optimiser.start(z) if first and state.step else _unprefixed(state.tensors)
-        done = optimiser.step(self._system(state), z, own)
+        own = phase.optimiser.start(z) if first and state.step else _unprefixed(state.tensors)
+        done = phase.optimiser.step(self._system(state), z, own)
         kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(_PREFIX)}
         facts = {**state.facts, "loss": (2 * done.value) ** 0.5}
         if done.stopped is not None:
             facts |= {"next_draw": state.step + 1, "stalled": facts["stalled"] + 1}
         new = TrainState(state.step + 1, {**kept, "z": done.z, **_prefixed(done.state)}, facts)
-        ended = f"{done.stopped} (on three draws of points)" if facts["stalled"] >= _FLAT_OVER[1] else None
-        return new, {"loss": facts["loss"], **metrics}, ended
+        if facts["stalled"] >= _FLAT_OVER[1]:
+            return new, {"loss": facts["loss"]}, f"{done.stopped} (on three draws of points)"
+        if new.step < facts["next_draw"] or not math.isfinite(facts["loss"]):
+            return new, {"loss": facts["loss"]}, None
+        new, metrics, reason = self._draw(new)
+        return new, {"loss": facts["loss"], **metrics}, reason
 
     def system(self, state: TrainState) -> ResidualSystem:
         """Return the residual system on the points of the state."""
@@ -133,71 +140,68 @@ class CollocationTask:
     def fresh_norms(self, z: Tensor, count: int = 4096) -> dict[str, float]:
         """Return each statement's root mean square residual, scaled, on points of a stream never trained on."""
         points = [
-            sample(s.region, _count(s, count), self.schedule.sampler, (self.seed, _CHECK_STREAM, k))
+            sample(s.region, _count(s, count), self._measuring, (self.seed, _CHECK_STREAM, k))
             for k, s in enumerate(self.statements)
         ]
         return ResidualSystem(tuple(self._blocks(points)), self.ansatz.parameter_count).norms(z)
 
-    def _phase(self, step: int) -> tuple[Optimiser, bool]:
-        """Return the optimiser of a step and whether the step is its first."""
+    @property
+    def _measuring(self) -> str:
+        """The sampler of points that measure: fresh in every draw."""
+        return "sobol" if self.schedule.sampler == "grid" else self.schedule.sampler
+
+    def _phase(self, step: int) -> tuple[Phase, bool]:
+        """Return the phase of a step and whether the step is its first."""
         start = 0
-        for optimiser, count in self.optimisers:
-            if step < start + count:
-                return optimiser, step == start
-            start += count
-        return self.optimisers[-1][0], False
+        for phase in self.phases:
+            if step < start + phase.steps:
+                return phase, step == start
+            start += phase.steps
+        return self.phases[-1], False
 
     def _draw(self, state: TrainState) -> tuple[TrainState, dict[str, float], str | None]:
         """Draw new points; measure the residual on the candidates before any of them is trained on."""
         facts, z = dict(state.facts), state.tensors["z"]
         facts["round"] += 1
-        candidates = [self._candidates(k, facts) for k in range(len(self.statements))]
-        blocks = list(self._blocks(candidates))
-        norms = ResidualSystem(tuple(blocks), self.ansatz.parameter_count).norms(z)
-        fresh = float(np.sqrt(sum(norm**2 for norm in norms.values())))
-        best = z if fresh <= min(facts["fresh"], default=np.inf) else state.tensors["best"]
+        candidates, system = self._candidates(facts)
+        norms, fresh = system.norms(z), float((2 * system.value(z)).sqrt())
+        best = z if fresh <= min(facts["fresh"], default=math.inf) else state.tensors["best"]
         facts["fresh"] = [*facts["fresh"], fresh]
-        metrics = {"residual": fresh, **({"error": self.monitor(z)} if self.monitor else {})}
-        reason, facts["level"] = self._judge(facts)
-        if facts["level"] > state.facts["level"]:
-            candidates = [self._candidates(k, facts) for k in range(len(self.statements))]
-            blocks = list(self._blocks(candidates))
-        chosen = [self._choose(k, c, b, z, facts) for k, (c, b) in enumerate(zip(candidates, blocks, strict=True))]
-        optimiser, _ = self._phase(state.step)
-        own = _prefixed(optimiser.restart(_unprefixed(state.tensors)))
+        metrics = {"residual": max(norms.values()), **({"error": self.monitor(z)} if self.monitor else {})}
+        reason = self._finished(facts, metrics["residual"])
+        if reason is None and self._should_grow(facts):
+            facts |= {"level": facts["level"] + 1, "level_since": len(facts["fresh"])}
+            candidates, system = self._candidates(facts)
+        parts = enumerate(zip(candidates, system.blocks, strict=True))
+        chosen = self._as_tensors([self._choose(k, points, block, z, facts) for k, (points, block) in parts])
+        phase, _ = self._phase(state.step)
+        own = _prefixed(phase.optimiser.restart(_unprefixed(state.tensors)))
         stalled = 0 if len(facts["fresh"]) < 2 or fresh < _FLAT_RATIO * facts["fresh"][-2] else facts["stalled"]
-        facts |= {"next_draw": state.step + self.schedule.every, "stalled": stalled}
-        tensors = {**state.tensors, **own, "best": best, **self._as_tensors(chosen)}
-        stale = [name for name in tensors if name.startswith("points.") and int(name.split(".")[1]) >= len(chosen)]
-        return (
-            replace(state, tensors={k: v for k, v in tensors.items() if k not in stale}, facts=facts),
-            metrics,
-            reason,
-        )
+        facts |= {"next_draw": state.step + phase.every, "stalled": stalled}
+        kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith("points.")}
+        return replace(state, tensors={**kept, **own, "best": best, **chosen}, facts=facts), metrics, reason
 
-    def _judge(self, facts: dict[str, Any]) -> tuple[str | None, int]:
-        """Return why training is finished, if it is, and the level of points to go on with."""
-        fresh, level, most = facts["fresh"], facts["level"], self.schedule.levels
-        if self.schedule.tolerance is not None and fresh[-1] <= self.schedule.tolerance:
-            return f"the residual on fresh points, {fresh[-1]:.1e}, is below the tolerance", level
-        over = _FLAT_OVER[level >= most]
-        recent, before = fresh[-over:], fresh[facts.get("level_since", 0) : -over]
-        flat = bool(before) and min(recent) > _FLAT_RATIO * min(before)
-        overfit = fresh[-1] > _OVERFIT_RATIO * facts.get("loss", fresh[-1])
-        if level < most and (flat or overfit):
-            facts["level_since"] = len(fresh)
-            return None, level + 1
-        if flat and self.schedule.flat_stop:
-            return f"the residual on fresh points is flat at {min(fresh):.1e}", level
-        return None, level
+    def _finished(self, facts: dict[str, Any], residual: float) -> str | None:
+        """Return why training is finished after a draw, or none."""
+        if self.schedule.tolerance is not None and residual <= self.schedule.tolerance:
+            return f"the residual on fresh points, {residual:.1e}, is below the tolerance"
+        if self.schedule.flat_stop and facts["level"] >= self.schedule.levels and _is_flat(facts, _FLAT_OVER[1]):
+            return f"the residual on fresh points is flat at {min(facts['fresh']):.1e}"
+        return None
 
-    def _candidates(self, number: int, facts: dict[str, Any]) -> Points:
-        statement = self.statements[number]
-        count = self._count(number, facts)
-        if self._adapts(statement):
-            count *= _CANDIDATES
-        seed = (self.seed, _TRAIN_STREAM, number, facts["round"], facts["level"])
-        return sample(statement.region, count, self.schedule.sampler, seed)
+    def _should_grow(self, facts: dict[str, Any]) -> bool:
+        """Tell whether more points are called for: the residual is flat, or large beside that on trained points."""
+        overfit = facts["fresh"][-1] > _OVERFIT_RATIO * facts.get("loss", math.inf)
+        return facts["level"] < self.schedule.levels and (overfit or _is_flat(facts, _FLAT_OVER[0]))
+
+    def _candidates(self, facts: dict[str, Any]) -> tuple[list[Points], ResidualSystem]:
+        """Draw fresh points for every statement, several times as many where some will be chosen."""
+        found = []
+        for number, statement in enumerate(self.statements):
+            count = self._count(number, facts) * (_CANDIDATES if self._adapts(statement) else 1)
+            seed = (self.seed, _TRAIN_STREAM, number, facts["round"], facts["level"])
+            found.append(sample(statement.region, count, self._measuring, seed))
+        return found, ResidualSystem(tuple(self._blocks(found)), self.ansatz.parameter_count)
 
     def _count(self, number: int, facts: dict[str, Any]) -> int:
         return _count(self.statements[number], self.schedule.counts[number] * 2 ** facts["level"])
@@ -206,10 +210,12 @@ class CollocationTask:
         return self.schedule.adaptive and not statement.region.is_point and self.schedule.sampler != "grid"
 
     def _choose(self, number: int, candidates: Points, block: Block, z: Tensor, facts: dict[str, Any]) -> Points:
+        if self.schedule.sampler == "grid":
+            return sample(self.statements[number].region, self._count(number, facts), "grid")
         if not self._adapts(self.statements[number]):
             return candidates
         theta, learned = z[: self.ansatz.parameter_count], z[self.ansatz.parameter_count :]
-        residual = block.unweighted(theta, learned).cpu().numpy().T
+        residual = block.scaled(theta, learned).cpu().numpy().T
         if not np.isfinite(residual).all():
             return candidates
         seed = (self.seed, _TRAIN_STREAM, number, facts["round"], facts["level"], 1)
@@ -247,6 +253,13 @@ class CollocationTask:
             system = ResidualSystem(tuple(blocks), self.ansatz.parameter_count)
             self._systems.update(points=first, system=system)
         return self._systems["system"]
+
+
+def _is_flat(facts: dict[str, Any], over: int) -> bool:
+    """Tell whether the last draws brought no gain over those before them since points were last added."""
+    fresh, since = facts["fresh"], facts["level_since"]
+    before = fresh[since:-over]
+    return bool(before) and min(fresh[-over:]) > _FLAT_RATIO * min(before)
 
 
 def _count(statement: Statement, wanted: int) -> int:

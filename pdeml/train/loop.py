@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,9 @@ __all__ = ["ENDED", "Callback", "Event", "Limits", "Outcome", "TrainState", "Tra
 
 ENDED = "ended"
 """The fact of a state after which nothing more is to be gained: why training ended there."""
+
+_FIRST = "first_loss"
+_GROWTH = 1e6  # a loss so many times the first one has diverged
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def train(trainable: Trainable, state: TrainState, limits: Limits, callbacks: Se
         limits: the latest end.
         callbacks: called in order after every step.
 
-    Returns: the last state and the reason; if the loss became NaN or infinite, the best state and the error.
+    Returns: the last state and the reason; if the loss became NaN, infinite, or a million times the first one, the
+        best state and the error.
     """
     started = time.perf_counter()
     if ENDED in state.facts:
@@ -113,8 +116,10 @@ def train(trainable: Trainable, state: TrainState, limits: Limits, callbacks: Se
     while True:
         before = state
         state, metrics, reason = trainable.advance(state)
-        if not math.isfinite(metrics["loss"]):
-            message = f"the loss became {metrics['loss']} at step {state.step}; the best state so far is kept"
+        first = before.facts.get(_FIRST, metrics["loss"])
+        state = replace(state, facts={**state.facts, _FIRST: first})
+        if not metrics["loss"] <= _GROWTH * first:  # NaN compares false
+            message = f"the loss became {metrics['loss']:.3g} at step {state.step}; the best state so far is kept"
             return Outcome(trainable.best(before), message, diverged=DivergenceError(message))
         if reason is not None:
             state = replace(state, facts={**state.facts, ENDED: reason})

@@ -98,6 +98,21 @@ def test_known_equations(text: str, linear: bool, terms: int, kind: str | None):
     assert classify([form], PLANE) == kind
 
 
+@pytest.mark.parametrize(
+    ("text", "values", "kind"),
+    [
+        ("u_tt + 4*u_xt + u_xx = 0", {}, "hyperbolic"), ("u_tt + 2*u_xt + u_xx = 0", {}, "parabolic"),
+        ("u_tt + u_xt + u_xx = 0", {}, "elliptic"), ("u_xt = u", {}, "hyperbolic"),
+        ("u_tt + 1e-8*u_xt - 1e-20*u_xx = 0", {}, "hyperbolic"), ("u_tt + x*u_xt + u_xx = 0", {}, None),
+        ("u_tt + c*u_xt + u_xx = 0", {}, None), ("u_tt + c*u_xt + u_xx = 0", {"c": 3.0}, "hyperbolic"),
+        ("u_tt + u*u_xt + u_xx = 0", {}, None), ("u_t + u_x = u_xxt", {}, None),
+    ],
+)  # fmt: skip
+def test_types_with_mixed_derivatives_in_space_and_time(text: str, values: dict[str, float], kind: str | None):
+    line = Names(("x", "t"), "t", ("u",), parameters=("c",))
+    assert classify([_form(text, line)], line, values) == kind
+
+
 def test_orders_and_jets():
     form = _form("u_t + w*u_xxy = d(a*w, y) + nu")
     assert form.jets == (("u", (0, 0, 1)), ("u", (2, 1, 0)), ("w", (0, 0, 0)), ("w", (0, 1, 0)))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pdeml.errors import InputError
-from pdeml.field import Field, canonical_dims
+from pdeml.field import Field, canonical_dims, grid_sizes
+from pdeml.problem import Dirichlet, Problem
 
 X, Y, T = np.linspace(0, 1, 5), np.linspace(0, 2, 4), np.linspace(0, 3, 3)
 
@@ -18,6 +19,24 @@ X, Y, T = np.linspace(0, 1, 5), np.linspace(0, 2, 4), np.linspace(0, 3, 3)
 @pytest.mark.parametrize("declared", list(itertools.permutations("xyzt")))
 def test_dims_are_t_z_y_x_in_whatever_order_they_were_declared(declared: tuple[str, ...]) -> None:
     assert canonical_dims(declared, "t") == ("t", "z", "y", "x")
+
+
+@pytest.mark.parametrize(("names", "usual"), [("x", 101), ("xy", 101), ("xyz", 33), ("xyzw", 17), ("xyzwv", 15)])
+def test_a_grid_has_a_usual_number_of_points_and_fits_into_memory(
+    names: str, usual: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = dict.fromkeys(names, (0, 1))
+    problem = Problem(coordinates=axes, unknowns="u", equations="u_x = 0", conditions=Dirichlet(u=0))
+    assert grid_sizes(problem, {}) == dict.fromkeys(names, usual)
+    assert grid_sizes(problem, {"x": np.int64(7)}) == {**dict.fromkeys(names, usual), "x": 7}
+    for wrong in (1, True, 2.5):
+        with pytest.raises(InputError, match="at least 2 points along 'x'"):
+            grid_sizes(problem, {"x": wrong})
+    with pytest.raises(InputError, match="is not a coordinate"):
+        grid_sizes(problem, {"t": 7})
+    monkeypatch.setattr("pdeml.field.grid.available_memory", lambda: 1000)
+    with pytest.raises(InputError, match="GiB of memory; take fewer points"):
+        grid_sizes(problem, {})
 
 
 def test_parameters_come_first_and_other_names_in_reverse() -> None:

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdeml.expr import Names, parse
+from pdeml.expr import Names, parse, with_values
 from pdeml.expr import evaluate as values_of
-from pdeml.lower import JetSpec, KnownFunctions, with_values
+from pdeml.lower import JetSpec, KnownFunctions
 from pdeml.lower.multi_index import below, partitions
 
 BELL = (1, 1, 2, 5, 15)

@@ -53,6 +53,11 @@ REFUSED = {
         "two different values for u",
         {"conditions": [pm.Initial(u="sin(pi*x)"), pm.Initial(u="cos(pi*x)")]},
     ),
+    "two tiny values": (
+        "conditions[1].value",
+        "two different values for u",
+        {"conditions": [pm.Initial(u="1e-10"), pm.Initial(u="5e-10")]},
+    ),
     "side against boundary": (
         "conditions[1].value",
         "boundary.left",

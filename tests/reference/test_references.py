@@ -78,19 +78,56 @@ def test_a_file_is_exact_at_its_own_points(tmp_path):
     rng = np.random.default_rng(2)
     rng.shuffle(points)
     np.testing.assert_array_equal(reference.evaluate(points)["u"], exact(points))
+    assert reference.floor_at(points) == reference.floor == 0
+    assert reference.floor_at(RNG_POINTS) == reference.interpolation_floor > 0
 
 
-@pytest.mark.parametrize(("sizes", "order"), [((9, 17, 33), 4), ((3, 5), 2)])
-def test_interpolation_keeps_its_stated_floor(tmp_path, sizes, order):
+@pytest.mark.parametrize(("sizes", "order"), [((9, 17, 33), 4), ((7, 13), 4), ((9, 17), 2)])
+def test_interpolation_keeps_its_stated_floor(tmp_path, monkeypatch, sizes, order):
     """The stated floor bounds the error between grid points up to a factor, and falls with the order."""
+    monkeypatch.setattr("pdeml.reference.file.MOST_CUBIC", 10**6 if order == 4 else 0)
     floors = []
     for n in sizes:
         reference = field(tmp_path, np.linspace(0, 1, n), np.linspace(0, 1, n))
         values = reference.evaluate(RNG_POINTS)["u"]
         error = np.linalg.norm(values - exact(RNG_POINTS)) / np.linalg.norm(exact(RNG_POINTS))
-        assert error < 4 * reference.floor
-        floors.append(reference.floor)
+        floors.append(reference.floor_at(RNG_POINTS))
+        assert error < 4 * floors[-1]
     assert np.log2(floors[-2] / floors[-1]) > order - 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "function"),
+    [
+        ((9, 2), exact),  # leaves nothing out
+        ((4, 9), exact),
+        ((9, 9), lambda points: np.sin(9 * np.pi * points[:, 1])),  # not resolved
+        ((9, 9), lambda points: np.full(len(points), np.nan)),
+    ],
+)
+def test_a_grid_too_coarse_to_interpolate_serves_at_its_own_points_alone(tmp_path, sizes, function):
+    t, x = (np.linspace(0, 1, size) for size in sizes)
+    reference = field(tmp_path, t, x, function)
+    points = np.stack([part.ravel() for part in np.meshgrid(t, x, indexing="ij")], axis=1)
+    np.testing.assert_array_equal(reference.evaluate(points)["u"], function(points))
+    assert reference.floor_at(points) == 0
+    for method in (reference.evaluate, reference.floor_at):
+        with pytest.raises(InputError, match=rf"\(t: {sizes[0]}, x: {sizes[1]}\) is too coarse to interpolate"):
+            method(RNG_POINTS)
+    assert "own grid points alone" in reference.description
+
+
+def test_a_file_knows_its_points_within_the_domain(tmp_path):
+    reference = field(tmp_path, np.linspace(0, 2, 21), np.linspace(-1, 2, 31))
+    points = reference.known_points(1000, np.random.default_rng(0))
+    assert points.shape == (11 * 11, 2)
+    assert points.min() == 0
+    assert points.max() == 1
+    assert reference.floor_at(points) == 0
+    assert len(np.unique(reference.known_points(50, np.random.default_rng(0)), axis=0)) == 50
+    assert make_reference({"exact": {"u": 2}}, HEAT).known_points(50, np.random.default_rng(0)) is None
+    beside = field(tmp_path, np.linspace(2, 3, 21), np.linspace(0, 1, 31))
+    assert beside.known_points(50, np.random.default_rng(0)) is None
 
 
 def test_a_grid_with_holes_is_interpolated_linearly(tmp_path):

@@ -17,6 +17,7 @@ from pdeml.errors import FileFormatError, InputError, RunError
 from pdeml.field import Field
 from pdeml.files import TEMPORARY_SUFFIX, load_tensors
 from pdeml.run import plan, train_spec
+from pdeml.spec import Document, SpecError, apply_overrides, load_spec
 from pdeml.train import Callback
 
 
@@ -196,6 +197,9 @@ def test_a_foreign_folder_is_never_touched(spec, options):
 def test_an_empty_folder_is_taken_and_a_file_refused(spec):
     Path("empty").mkdir()
     assert train_spec(spec(), "empty").status == "finished"
+    Path("begun/checkpoint").mkdir(parents=True)
+    Path("begun", f".spec.yaml.999999999-0123abcd{TEMPORARY_SUFFIX}").write_text("stray")
+    assert train_spec(spec(), "begun").status == "finished"
     with pytest.raises(InputError, match="is a file"):
         train_spec(spec(), "small.yaml")
 
@@ -220,6 +224,30 @@ def test_the_resolved_spec_repeats_the_run_from_anywhere(spec, tmp_path):
     subprocess.run(command, cwd=elsewhere, check=True)
     assert same_state("run", str(elsewhere / "again"))
     assert same_bytes("run", str(elsewhere / "again"), "spec.yaml", "metrics.jsonl", "fields.h5")
+
+
+def with_coarse_file(t: int, x: int) -> Document:
+    """The small problem, with nothing but a coarse file to compare with."""
+    axes = {"t": np.linspace(0, 1, t), "x": np.linspace(0, 1, x)}
+    exact = Field.on_grid(axes, lambda p: {"u": np.exp(-0.1 * np.pi**2 * p[:, 0]) * np.sin(np.pi * p[:, 1])}, time="t")
+    exact.to_hdf5("coarse.h5")
+    text = Path("small.yaml").read_text().replace("exact: {u: exp(-alpha*pi**2*t)*sin(pi*x)}", "file: coarse.h5")
+    Path("coarse.yaml").write_text(text)
+    return load_spec("coarse.yaml")
+
+
+def test_a_coarse_file_is_refused_before_training_unless_the_export_is_at_its_points(spec):
+    spec()
+    document = with_coarse_file(2, 9)
+    with pytest.raises(SpecError, match=r"coarse\.yaml:12: reference: .*too coarse to interpolate"):
+        train_spec(document, "refused")
+    assert not Path("refused").exists()
+    result = train_spec(apply_overrides(document, ["export.grid.t=2"]), "run")
+    assert result.solution.floor == 0
+    assert "at the floor" not in result.solution.verdict
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert summary["reference_floor"] == 0
+    assert summary["errors"]["u"]["relative_l2"] > 0
 
 
 def test_an_error_below_that_of_the_reference_is_at_the_floor(spec, monkeypatch):

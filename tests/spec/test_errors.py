@@ -184,7 +184,8 @@ CASES = [
     ("seed: 0", "data: {file: a.h5, noise: x%}", 2, "data.noise", ["a percentage"]),
     ("seed: 0", "data: {file: a.h5, noise: -1}", 2, "data.noise", ["negative"]),
     ("seed: 0", "data: {file: a.h5, train: 1.5}", 2, "data.train", ["a fraction between 0 and 1"]),
-    ("seed: 0", "data: [{file: a.h5}, {fil: b.h5}]", 2, "data[1]", ["needs the key 'file'"]),
+    ("seed: 0", "data: [{file: a.h5}, {noise: 1}]", 2, "data[1]", ["needs the key 'file'"]),
+    ("seed: 0", "data: [{file: a.h5}, {fil: b.h5}]", 2, "data[1].fil", ["'fil'", "did you mean 'file'"]),
     ("seed: 0", "generate: {samples: 3}", 2, "generate", ["a recipe has no 'solver'"]),
     # YAML
     ("seed: 0", "name: again", 2, "", ["the key 'name' stands twice (first on line 1)"]),

@@ -12,7 +12,7 @@ import pdeml as pm
 from pdeml.lower import estimate_scales, statements
 from pdeml.nn import MLP, NetworkAnsatz, exact_lift, features
 from pdeml.optim import GaussNewton, Optimiser
-from pdeml.train import Callback, CollocationTask, Event, Schedule, TrainState
+from pdeml.train import Callback, CollocationTask, Event, Phase, Schedule, TrainState
 
 HEAT = pm.Problem(
     coordinates={"x": (0, 1), "t": (0, 1)},
@@ -34,8 +34,10 @@ def heat_task(optimisers: Sequence[tuple[Optimiser, int]] = ((GaussNewton(), 12)
     seen = features(HEAT)
     ansatz = NetworkAnsatz(HEAT.names, MLP(len(seen), 1, 5, 1), seen, lift.base, lift.factor)
     stated = statements(HEAT, scales, lift.exact)
-    wanted = Schedule(**{"counts": (40, 8), "every": 3, **schedule})
-    task = CollocationTask(stated, ansatz, tuple(optimisers), wanted, seed)
+    every = schedule.pop("every", 3)
+    phases = tuple(Phase(optimiser, steps, every) for optimiser, steps in optimisers)
+    wanted = Schedule(**{"counts": (40, 8), **schedule})
+    task = CollocationTask(stated, ansatz, phases, wanted, seed)
     return task, task.begin(ansatz.network.initial(torch.Generator().manual_seed(seed)))
 
 
