@@ -11,6 +11,7 @@ from sympy.core.function import AppliedUndef
 from sympy.logic.boolalg import BooleanAtom
 
 from pdeml.errors import ExpressionError, did_you_mean
+from pdeml.expr.budget import size
 from pdeml.expr.functions import where
 from pdeml.expr.program import NUMPY, Program
 
@@ -50,6 +51,7 @@ _FOLDS: dict[type, str] = {
 _COMMUTATIVE = frozenset(("add", "mul", "min", "max", "and", "or", "eq", "ne"))
 _GAUSS_POINTS = 64
 _MAX_INTEGRAL_DEPTH = 2
+_MAX_COPIED = 100_000
 _MAX_POWER = 64
 
 
@@ -83,6 +85,7 @@ class _Builder:
         self.seen: dict[sympy.Basic, int] = {}
         self.positions = {name: position for position, name in enumerate(inputs)}
         self.integral_depth = 0
+        self.copied = 0
 
     def constant(self, value: float | bool) -> int:
         return self._intern(("constant", bool(value) if isinstance(value, bool | np.bool_) else float(value), -1))
@@ -237,6 +240,9 @@ class _Builder:
         """Gauss-Legendre on 64 points; the sum is part of the program."""
         if self.integral_depth >= _MAX_INTEGRAL_DEPTH or any(len(limit) != 3 for limit in node.limits):
             raise ExpressionError(f"only definite integrals, nested at most {_MAX_INTEGRAL_DEPTH} deep, have a value")
+        self.copied += 0 if node.function.has(sympy.Integral) else _GAUSS_POINTS * size(node.function)
+        if self.copied > _MAX_COPIED:
+            raise ExpressionError("the integrals here are too large to be computed; use fewer, or shorter integrands")
         self.integral_depth += 1
         body = sympy.Integral(node.function, *node.limits[:-1]) if len(node.limits) > 1 else node.function
         axis, low, high = node.limits[-1]

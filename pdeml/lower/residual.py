@@ -84,9 +84,12 @@ class Block:
         """Return ``R / s``, (M, N): dimensionless, without any weight."""
         return self._outputs(self.prepared.jets(theta), learned) / self.scales[:, None]
 
-    def mean_square(self, theta: Tensor, learned: Tensor) -> float:
-        """Return the mean of ``(R / s)²`` over the region and the M residuals."""
-        return float((self.scaled(theta, learned) * self.roots).square().sum() / len(self.scales))
+    def norms(self, theta: Tensor, learned: Tensor) -> dict[str, float]:
+        """Return the root mean square of ``R / s`` over the region, for each of the M residuals."""
+        squares = (self.scaled(theta, learned) * self.roots).square().sum(1).sqrt().tolist()
+        if len(squares) == 1:
+            return {self.name: squares[0]}
+        return {f"{self.name} {m}": norm for m, norm in enumerate(squares, start=1)}
 
     def linearise(self, theta: Tensor, learned: Tensor) -> tuple[Tensor, list[Tensor], Tensor, Tape]:
         """Return rows (M, N), their cotangents on the channels (M times (K, N, U)), ∂rows/∂learned, and the tape."""
@@ -171,9 +174,9 @@ class ResidualSystem:
         return value, gradient
 
     def norms(self, z: Tensor) -> dict[str, float]:
-        """Return the root mean square of each block's scaled residual: no weights, whatever N and the sampler."""
+        """Return the root mean square of each scaled residual: no weights, whatever N and the sampler."""
         theta, learned = self._split(z)
-        return {block.name: block.mean_square(theta, learned) ** 0.5 for block in self.blocks}
+        return {name: norm for block in self.blocks for name, norm in block.norms(theta, learned).items()}
 
     def _split(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return z[: self.parameter_count], z[self.parameter_count :]

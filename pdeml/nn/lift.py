@@ -3,8 +3,8 @@
 g is the Boolean sum of one-dimensional interpolations between opposite sides (transfinite interpolation; Gordon,
 1971), space first and time last; D is a product of distances, one factor per coordinate. Both are closed forms.
 Conditions that cannot be met this way stay as rows of the residual system: sides given only in part, values that
-disagree where sides meet, values with kinks, jumps or singularities, whose derivatives would be lost, and values too
-large to be differentiated.
+disagree where sides meet or that do not repeat along a periodic coordinate, values with kinks, jumps or singularities,
+whose derivatives would be lost, and values too large to be differentiated.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _PROBES = np.array([0.0, *np.sort(np.arange(1, 8) * 0.6180339887 % 1.0), 1.0])
 """Values are compared at these shares of each coordinate: its ends, and where no wave of round length is zero."""
 _MAX_SLOPE = 2_000
 """Values whose second derivatives have more nodes stay rows."""
+_REPEATS = 1e-9
+"""A value repeats if it differs by less between the two ends of a periodic coordinate, compared to its largest."""
 _GAP = 1e-11
 """Values that differ by less, compared to the unknown's size, are the same."""
 
@@ -177,7 +179,24 @@ def _smooth_at(problem: Problem, name: str, at: float, value: sympy.Expr) -> sym
     finite = all(np.isfinite(evaluate(part, values)).all() for part in (side, *slopes))
     ours, given = evaluate(side, values), evaluate(value, {**values, name: at})
     same = np.allclose(ours, given, rtol=_GAP, atol=_GAP * float(np.max(np.abs(ours))))  # not so on a jump itself
-    return side if finite and same else None
+    return side if finite and same and all(_closes(problem, side, axis) for axis in problem.domain.periodic) else None
+
+
+def _closes(problem: Problem, side: sympy.Expr, axis: str) -> bool:
+    """Tell whether a value repeats along a periodic coordinate as often as the equations differentiate it.
+
+    A value that does not would put its jump, or its kink, into the solution for all time, where no row sees it.
+    """
+    names = problem.names
+    low, high = problem.domain.bounds[names.coordinates.index(axis)].tolist()
+    values = _probes(problem, [name for name in names.coordinates if name != axis])
+    inside = _probes(problem, names.coordinates)
+    for order in range(max((form.order(axis) for form in problem.forms), default=0) or 1):
+        slope = diff(side, names.symbol(axis), order)
+        jump = evaluate(slope, {**values, axis: high}) - evaluate(slope, {**values, axis: low})
+        if not np.max(np.abs(jump)) <= _REPEATS * np.max(np.abs(evaluate(slope, inside)), initial=1e-300):
+            return False
+    return True
 
 
 def _probes(problem: Problem, axes: Sequence[str]) -> dict[str, np.ndarray]:

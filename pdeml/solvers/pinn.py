@@ -20,7 +20,7 @@ from pdeml.problem.checks import reasons_for_data
 from pdeml.sampling import default_count
 from pdeml.solvers.device import choose_device
 from pdeml.solvers.options import Preview, SolverOptions
-from pdeml.solvers.solution import Record, Solution
+from pdeml.solvers.solution import UNTRUSTED, Record, Solution
 from pdeml.train import Callback, CollocationTask, Limits, Outcome, Phase, Schedule, TrainState, train
 
 __all__ = ["PINN"]
@@ -210,7 +210,8 @@ class PINN(SolverOptions):
                 return error(dict(zip(problem.names.real_unknowns, columns, strict=True)))
 
         task = CollocationTask(stated, ansatz, phases, schedule, self.seed, dtype, device, monitor)
-        return task, lift.exact, (*notes, *problem.warnings)
+        exact = (*lift.exact, *(f"periodic in {name}" for name in problem.periodic))
+        return task, exact, (*notes, *problem.warnings)
 
     def _initial(self, ansatz: NetworkAnsatz) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
@@ -254,16 +255,18 @@ class PINN(SolverOptions):
         told: tuple[tuple[str, ...], tuple[str, ...]],
     ) -> Solution:
         z, (exact, notes) = outcome.state.tensors["z"], told
+        residuals = task.fresh_norms(z)
+        ended = outcome.diverged is None and outcome.finished and outcome.state.step < task.steps
         record = Record(
             reason=outcome.reason,
-            converged=outcome.diverged is None and outcome.finished and outcome.state.step < task.steps,
+            converged=ended and max(residuals.values()) <= UNTRUSTED,
             seconds=seconds,
             steps=outcome.state.step,
             parameters=len(z),
             device=task.device,
             precision=self.precision,
             seed=self.seed,
-            residuals=task.fresh_norms(z),
+            residuals=residuals,
             exact=exact,
             notes=notes,
         )

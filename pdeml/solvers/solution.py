@@ -19,9 +19,11 @@ from pdeml.lower import Ansatz
 from pdeml.problem import Problem
 from pdeml.train import TrainState, save_state
 
-__all__ = ["Record", "Solution", "versions"]
+__all__ = ["UNTRUSTED", "Record", "Solution", "versions"]
 
 _BATCH = 65_536
+UNTRUSTED = 0.05
+"""A scaled residual above this says that the equation does not hold, whatever the optimiser reports."""
 
 
 def versions() -> dict[str, str]:
@@ -42,7 +44,7 @@ class Record:
 
     Args:
         reason: why training stopped.
-        converged: whether it stopped because nothing more was to be gained.
+        converged: whether it stopped because nothing more was to be gained, with a residual that can be trusted.
         seconds: wall time.
         steps: of the optimiser.
         parameters: number of trained parameters.
@@ -67,6 +69,19 @@ class Record:
     exact: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     learned: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Whether it converged, stopped early, or did not solve the problem at all."""
+        name, worst = max(self.residuals.items(), key=lambda item: item[1], default=("", 0.0))
+        if not worst <= UNTRUSTED:
+            return (
+                f"not solved: the residual of {name} is {worst:.1e} of the size of its terms, "
+                f"so that the solution is not to be trusted ({self.reason})"
+            )
+        if self.converged:
+            return f"converged: {self.reason}"
+        return f"stopped: {self.reason}; the largest residual is {worst:.1e}, and more steps may lower it"
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,8 +175,7 @@ class Solution:
     @property
     def verdict(self) -> str:
         """One line: whether it converged, and how good the answer is."""
-        text = "converged" if self.record.converged else "stopped"
-        text += f": {self.record.reason}"
+        text = self.record.verdict
         for name, error in self.errors.items():
             at_floor = error.relative_l2 <= self.floor
             text += f"; {name}: " + (

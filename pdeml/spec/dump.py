@@ -16,7 +16,9 @@ _BLOCK_LISTS = ("equations", "conditions")
 _LINE = 100
 _PLAIN_START = re.compile(r"[A-Za-z0-9(./+_]|-(?=[^\s-])")
 _PLAIN_BODY = re.compile(r"[ -~\u00a1-\u024f\u0370-\u03ff]+\Z")
-_MISREAD = re.compile(r"[-+]?[0-9][0-9_:.,-]*\Z|(?i:true|false|null)\Z|\.\.\.")
+_MISREAD = re.compile(
+    r"[-+]?[0-9][0-9_:.,-]*\Z|[-+]?[0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?\Z|(?i:true|false|null)\Z|\.\.\."
+)
 
 
 def dump_spec(spec: Spec) -> str:

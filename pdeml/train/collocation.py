@@ -186,7 +186,7 @@ class CollocationTask:
         if self.schedule.tolerance is not None and residual <= self.schedule.tolerance:
             return f"the residual on fresh points, {residual:.1e}, is below the tolerance"
         if self.schedule.flat_stop and facts["level"] >= self.schedule.levels and _is_flat(facts, _FLAT_OVER[1]):
-            return f"the residual on fresh points is flat at {min(facts['fresh']):.1e}"
+            return f"the residual on fresh points is flat at {residual:.1e}"
         return None
 
     def _should_grow(self, facts: dict[str, Any]) -> bool:

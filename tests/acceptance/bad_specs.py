@@ -311,8 +311,11 @@ RUNAWAY = {
     "expansion": equation("u_t = d(" + "*".join(f"(u + x**{n})" for n in range(2, 60)) + ", x, 8)"),
     "order-of-a-derivative": equation("u_t = d(u, x, 10**9)"),
     "order-by-subscripts": equation("u_t = u_" + "x" * 500),
-    "factors-of-the-unknown": equation(
-        "u_t = u_xx + " + "*".join(f"(u + {k}*u_x + x)" for k in range(1, 200)), "too large"
+    "factors-of-the-unknown": swap(
+        EQUATION,
+        "u_t = u_xx + " + "*".join(f"(u + {k}*u_x + x)" for k in range(1, 200)),
+        "derivative grows too large",
+        line=2,
     ),
     "maxima": equation(
         "u_t = " + "+".join("max(" + ", ".join(f"sin({k}*x + u^{j})" for k in range(16)) + ")" for j in range(1, 20)),
@@ -339,7 +342,7 @@ RUNAWAY = {
     "reference-of-another-equation": swap(
         f"    - {EQUATION}",
         "    - u_t = (u + u_x + u_xx + x + t)**300",
-        line=14,
+        line=12,
         of=GOOD.replace(f"{{exact: {{u: {EXACT}}}}}", "{named: cole-hopf}"),
     ),
     "alias-bomb": whole(

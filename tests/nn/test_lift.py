@@ -247,3 +247,26 @@ def test_both_sides_of_a_periodic_coordinate_agree_in_every_derivative(harmonics
     torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9 * float(one.abs().max()))
     middle = ansatz.prepare(torch.tensor((left + right) / 2), spec).jets(theta)
     assert float((one - middle).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("value", "exact"),
+    [
+        ("sin(pi*x)", True),
+        ("exp(cos(pi*x))", True),
+        ("x**2", False),
+        ("x", False),
+        ("x**2*cos(pi*x)", False),
+        ("2", True),
+    ],
+)
+def test_a_value_that_does_not_repeat_stays_rows(value: str, exact: bool):
+    """Its jump, or that of its slope, would stay in the solution for all time, unseen by the residual inside."""
+    problem = pm.Problem(
+        coordinates={"x": (-1, 1), "t": (0, 1)},
+        time="t",
+        unknowns="u",
+        equations="u_t = u_xx",
+        conditions=[pm.Initial(u=value), pm.Periodic("x")],
+    )
+    assert bool(exact_lift(problem, {"u": 1.0}).exact) == exact

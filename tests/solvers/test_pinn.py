@@ -146,3 +146,27 @@ def test_divergence_keeps_the_best_state():
     solution = caught.value.solution
     assert np.isfinite(solution.theta.numpy()).all()
     assert not solution.record.converged
+
+
+def test_what_is_not_solved_is_not_called_converged():
+    """Flat at a large residual: a network of width 2 cannot follow twenty waves."""
+    waves = pm.Problem(
+        coordinates={"x": (0, 1)},
+        unknowns="u",
+        equations="u_xx = -sin(40*pi*x)",
+        conditions=[pm.Dirichlet(u=0)],
+    )
+    solution = pm.solve(waves, "pinn", width=2, depth=1, tolerance=10.0)
+    assert solution.verdict.startswith("not solved: the residual of equation")
+    assert not solution.record.converged
+
+
+def test_each_equation_of_a_system_has_its_residual():
+    pair = pm.Problem(
+        coordinates={"t": (0, 1)},
+        time="t",
+        unknowns="u v",
+        equations=["u_t = v", "v_t = -u"],
+        conditions=[pm.Initial(u=1, v=0)],
+    )
+    assert set(pm.solve(pair, "pinn", **QUICK, steps=3).record.residuals) == {"equation 1", "equation 2"}

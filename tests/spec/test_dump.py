@@ -9,7 +9,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -58,6 +58,7 @@ def test_any_plain_values_round_trip(given_values):
 
 
 @given(st.dictionaries(keys, values, max_size=3))
+@example({"._": "._1"})
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_another_reader_reads_the_same(given_values):
     assert YAML(typ="safe", pure=True).load(write_yaml(given_values)) == given_values
