@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pdeml import errors
     from pdeml.expr import symbols
     from pdeml.field import Field
-    from pdeml.geometry import Box, Disk, Rectangle
+    from pdeml.geometry import Box, Disk, Interval, Polygon, Rectangle
     from pdeml.problem import Condition, Dirichlet, Final, Initial, Neumann, Periodic, Problem, manufactured
     from pdeml.run import load, solve
     from pdeml.solvers import PINN
@@ -28,8 +28,10 @@ __all__ = [
     "Field",
     "Final",
     "Initial",
+    "Interval",
     "Neumann",
     "Periodic",
+    "Polygon",
     "Problem",
     "Rectangle",
     "__version__",
@@ -43,7 +45,7 @@ __all__ = [
 _HOMES = {
     "pdeml.expr": ("symbols",),
     "pdeml.field": ("Field",),
-    "pdeml.geometry": ("Box", "Disk", "Rectangle"),
+    "pdeml.geometry": ("Box", "Disk", "Interval", "Polygon", "Rectangle"),
     "pdeml.problem": (
         "Condition",
         "Dirichlet",
@@ -73,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

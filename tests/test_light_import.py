@@ -83,6 +83,10 @@ def test_public_name_is_there(name: str):
     assert name in dir(pdeml)
 
 
+def test_only_public_names_are_shown():
+    assert dir(pdeml) == sorted(pdeml.__all__)
+
+
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'Sover'"):
         _ = pdeml.Sover

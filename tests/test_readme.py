@@ -84,6 +84,7 @@ def test_yaml_blocks_validate_unless_an_error_is_shown(block: Block, folder: Pat
     code = main(["validate", block.name])
     if message is None:
         assert code == 0
+        assert "warning" not in capsys.readouterr().err
     else:
         assert code == 2
         assert capsys.readouterr().err == message

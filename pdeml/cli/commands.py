@@ -92,6 +92,8 @@ def predict(arguments: Namespace) -> int:
     folder = find_run(arguments.run)
     target = Path(arguments.output) if arguments.output else folder.path / "prediction.h5"
     _check_target(target)
+    if target.suffix.lower() not in (".h5", ".hdf5", ".nc"):
+        raise InputError(f"-o {target}: predictions are field files; end the name in .h5, .hdf5 or .nc")
     grid = None if arguments.grid is None else _grid(arguments.grid)
     values = _parameters(arguments.set)
     field = evaluate_run(folder, grid=grid, points=arguments.points, data=arguments.data, parameters=values)
@@ -204,7 +206,7 @@ def _progress(name: str, quiet: bool) -> Iterator[list[Callback]]:
 
     from pdeml.train import LogProgress, RichProgress
 
-    if sys.stdout.isatty():
+    if sys.stderr.isatty():
         bar = RichProgress(name)
         try:
             yield [bar]

@@ -218,7 +218,8 @@ class _Reader:
                 raise ExpressionError(
                     f"{name!r} is a name, not a function: write {name} alone, or {name}*(...) for a product"
                 )
-            raise ExpressionError(f"unknown function {name!r}{did_you_mean(name, FUNCTION_NAMES)}")
+            near = f"; write {_ELSEWHERE[name]}" if name in _ELSEWHERE else did_you_mean(name, FUNCTION_NAMES)
+            raise ExpressionError(f"unknown function {name!r}{near}")
         return self._paid(special(arguments)) if name in _DERIVATIVES else special(arguments)
 
     def _paid(self, result: Value) -> Value:
@@ -354,6 +355,10 @@ def _check_count(name: str, arguments: list[ast.expr], fewest: int, most: int) -
         raise ExpressionError(f"{name}() takes {wanted} argument{'s' if most > 1 else ''}, got {len(arguments)}")
 
 
+_ELSEWHERE = {"ln": "log(...)", "diff": "u_t, or d(u, x, 2)", "derivative": "u_t, or d(u, x, 2)"}
+"""What functions of other languages are called here."""
+
+
 def _source(node: ast.expr) -> str:
     text = ast.unparse(node)
     return repr(text if len(text) <= 60 else text[:57] + "...")
@@ -369,6 +374,8 @@ def _advice(node: ast.expr) -> str:
             return "; allowed are + - * / ** ^"
         case ast.Call(keywords=[_, *_]):
             return "; arguments have no names"
+        case ast.Call(func=ast.Attribute(attr=name)) if name in FUNCTION_NAMES:
+            return f"; write {name}(...)"
         case ast.Attribute() | ast.Subscript():
             return "; there are no attributes and no indices"
     return ""

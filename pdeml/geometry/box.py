@@ -56,13 +56,12 @@ class Box(Geometry):
 
     def __init__(
         self,
-        intervals: Mapping[str, Any] | None = None,
         /,
-        *,
+        *intervals: Mapping[str, Any] | None,
         edges: Mapping[str, str] | None = None,
         **more: Any,
     ):
-        given = {**(intervals or {}), **more}
+        given = _named("Box", intervals, more)
         if not given:
             raise InputError("a box needs at least one interval, such as x=(0, 1)")
         rows = []
@@ -153,18 +152,23 @@ class Box(Geometry):
         return {kind: {**body, **({"edges": dict(self.edges)} if self.edges else {})}}
 
 
-def Interval(
-    intervals: Mapping[str, Any] | None = None, /, *, edges: Mapping[str, str] | None = None, **more: Any
-) -> Box:
+def Interval(*intervals: Mapping[str, Any] | None, edges: Mapping[str, str] | None = None, **more: Any) -> Box:
     """Return the one-dimensional box, such as ``Interval(x=(-1, 1))``."""
-    return _of_dimension(1, "an interval", {**(intervals or {}), **more}, edges)
+    return _of_dimension(1, "an interval", _named("Interval", intervals, more), edges)
 
 
-def Rectangle(
-    intervals: Mapping[str, Any] | None = None, /, *, edges: Mapping[str, str] | None = None, **more: Any
-) -> Box:
+def Rectangle(*intervals: Mapping[str, Any] | None, edges: Mapping[str, str] | None = None, **more: Any) -> Box:
     """Return the two-dimensional box, such as ``Rectangle(x=(0, 2.2), y=(0, 0.41), edges={"left": "inlet"})``."""
-    return _of_dimension(2, "a rectangle", {**(intervals or {}), **more}, edges)
+    return _of_dimension(2, "a rectangle", _named("Rectangle", intervals, more), edges)
+
+
+def _named(what: str, intervals: tuple[Any, ...], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the one mapping of intervals and those given by name; refuse any without a name."""
+    if len(intervals) > 1 or not isinstance(intervals[0] if intervals else {}, Mapping | None):
+        axes = ("x",) if what == "Interval" else ("x", "y")
+        said = ", ".join(f"{name}=(0, 1)" for name in axes)
+        raise InputError(f"each interval has the name of its coordinate; write for example {what}({said})")
+    return {**(intervals[0] if intervals and intervals[0] else {}), **more}
 
 
 def _of_dimension(count: int, what: str, given: Mapping[str, Any], edges: Mapping[str, str] | None) -> Box:

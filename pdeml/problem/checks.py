@@ -12,7 +12,7 @@ import sympy
 from pdeml.errors import InputError
 from pdeml.expr import evaluate, to_text
 from pdeml.geometry import Region
-from pdeml.problem.counting import missing_conditions, order_of
+from pdeml.problem.counting import extra_conditions, missing_conditions, order_of
 
 if TYPE_CHECKING:
     from pdeml.problem.constraints import Constraint
@@ -64,7 +64,10 @@ def warnings(problem: Problem) -> tuple[str, ...]:
     """Return what is allowed but probably not meant."""
     wanting = () if problem.has_data else reasons_for_data(problem)
     return (
+        *_time_unsaid(problem),
         *missing_conditions(problem),
+        *extra_conditions(problem),
+        *_up_to_a_constant(problem),
         *_needless_rates(problem),
         *_unused_names(problem),
         *_repeated(problem),
@@ -182,6 +185,35 @@ def _golden(dimension: int) -> np.ndarray:
     for _ in range(50):
         ratio = (1.0 + ratio) ** (1.0 / (dimension + 1))
     return ratio ** -np.arange(1.0, dimension + 1)
+
+
+def _time_unsaid(problem: Problem) -> Iterator[str]:
+    """Name the coordinate that looks like time: it is called t, or alone is of first order among higher ones."""
+    if problem.time is not None or not problem.domain.is_box:
+        return
+    orders = {
+        axis: max(order_of(problem, name, axis) for name in problem.names.real_unknowns) for axis in problem.domain.axes
+    }
+    first = [axis for axis, order in orders.items() if order == 1]
+    is_march = len(first) == 1 and len(orders) > 1 and all(orders[axis] > 1 for axis in orders if axis not in first)
+    name = "t" if "t" in orders else first[0] if is_march else None
+    if name is not None and name not in problem.periodic:
+        yield f"{name} looks like time; if it is, say time: {name}"
+
+
+def _up_to_a_constant(problem: Problem) -> Iterator[str]:
+    """Name steady unknowns of second order that occur in derivatives only, in equations and in conditions."""
+    if problem.time is not None or problem.has_data:
+        return
+    forms = [*problem.forms, *(constraint.form for constraint in problem.constraints)]
+    for unknown in problem.names.real_unknowns:
+        orders = [sum(index) for form in forms for name, index in form.jets if name == unknown]
+        steep = any(order_of(problem, unknown, axis) > 1 for axis in problem.domain.axes)
+        if steep and min(orders) > 0:
+            yield (
+                f"no value of {unknown} is given anywhere: the conditions fix {unknown} only up to a constant, and "
+                "fluxes and sources must balance"
+            )
 
 
 def _needless_rates(problem: Problem) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Initial(AbstractCondition):
 
     Args:
         values: unknown -> value, for unknowns whose names are not Python keywords; or write ``u=…``.
-        rate: unknown -> first time derivative.
+        rate: unknown -> first time derivative; alone it is that of the one unknown that is given a value.
         weight: dimensionless, multiplies the normalised rows.
     """
 
@@ -47,11 +47,12 @@ class Initial(AbstractCondition):
         values: Mapping[str, Any] | None = None,
         /,
         *,
-        rate: Mapping[str, Any] | None = None,
+        rate: Any = None,
         weight: Any = 1.0,
         **unknowns: Any,
     ):
-        _set(self, values={**(values or {}), **unknowns}, rate=dict(rate or {}), weight=weight)
+        given = _values("Initial", values, unknowns)
+        _set(self, values=given, rate=_rates("Initial", rate, given), weight=weight)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield one entry for the values and one for the rates."""
@@ -71,11 +72,12 @@ class Final(AbstractCondition):
         values: Mapping[str, Any] | None = None,
         /,
         *,
-        rate: Mapping[str, Any] | None = None,
+        rate: Any = None,
         weight: Any = 1.0,
         **unknowns: Any,
     ):
-        _set(self, values={**(values or {}), **unknowns}, rate=dict(rate or {}), weight=weight)
+        given = _values("Final", values, unknowns)
+        _set(self, values=given, rate=_rates("Final", rate, given), weight=weight)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield one entry for the values and one for the rates."""
@@ -105,7 +107,7 @@ class Dirichlet(AbstractCondition):
         weight: Any = 1.0,
         **unknowns: Any,
     ):
-        _set(self, values={**(values or {}), **unknowns}, on=on, weight=weight)
+        _set(self, values=_values("Dirichlet", values, unknowns), on=on, weight=weight)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the one entry."""
@@ -129,7 +131,7 @@ class Neumann(AbstractCondition):
         weight: Any = 1.0,
         **unknowns: Any,
     ):
-        _set(self, values={**(values or {}), **unknowns}, on=on, weight=weight)
+        _set(self, values=_values("Neumann", values, unknowns), on=on, weight=weight)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the one entry."""
@@ -192,6 +194,25 @@ def entries_of(condition: Any) -> Iterator[dict[str, Any]]:
 def _set(target: object, **values: Any) -> None:
     for name, value in values.items():
         object.__setattr__(target, name, value)
+
+
+def _values(what: str, values: Any, unknowns: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the mapping of values and those given by name; anything else than a mapping is told how to be written."""
+    if values is None or isinstance(values, Mapping):
+        return {**(values or {}), **unknowns}
+    if isinstance(values, str) and values.split(".")[0] == "boundary":
+        named = ", ".join(f"{name}={value!r}" for name, value in (unknowns or {"u": 0}).items())
+        raise InputError(f"a place has a name; write {what}(on={values!r}, {named})")
+    raise InputError(f"a value belongs to an unknown; write for example {what}(u={values!r})")
+
+
+def _rates(what: str, rate: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rates by unknown; one formula is the rate of the one unknown in ``values``."""
+    if rate is None or isinstance(rate, Mapping):
+        return dict(rate or {})
+    if len(values) == 1:
+        return dict.fromkeys(values, rate)
+    raise InputError(f"a rate belongs to an unknown; write for example {what}(rate={{'u': {rate!r}}})", ("rate",))
 
 
 def _filled(values: Mapping[str, Any], what: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pdeml.problem.constraints import Constraint
     from pdeml.problem.problem import Problem
 
-__all__ = ["Count", "counts", "missing_conditions", "order_of"]
+__all__ = ["Count", "counts", "extra_conditions", "missing_conditions", "order_of"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,78 @@ def missing_conditions(problem: Problem) -> tuple[str, ...]:
                 _sentence(problem, count) for count in rows if count.lacking and not _is_settled(problem, count)
             )
     return tuple(found)
+
+
+def extra_conditions(problem: Problem) -> tuple[str, ...]:
+    """Return a sentence for each place where one equation for one unknown has more conditions than its orders ask for.
+
+    Nothing is said where more may be meant: with data, with parameters to be found, in systems, under masks, and along
+    coordinates of first order whose direction of transport is not the same everywhere.
+    """
+    found = {parameter.kind for parameter in problem.parameters.values()}
+    if (
+        problem.has_data
+        or found & {"learn", "eigen"}
+        or len(problem.forms) != 1
+        or len(problem.names.real_unknowns) > 1
+    ):
+        return ()
+    rows = [count for count in counts(problem) if count.order > 1 or _one_way(problem, count.coordinate)]
+    return tuple(text for count in rows for text in _too_many(problem, count))
+
+
+def _one_way(problem: Problem, axis: str) -> bool:
+    """Tell whether the terms of first order along ``axis`` are linear with coefficients that are constant."""
+    form, names = problem.forms[0], problem.names
+    along = [term for term in form.terms if term.index[names.coordinates.index(axis)]]
+    moving = {names.symbol(name) for name in names.coordinates}
+    return axis == names.time or (form.is_linear and all(not term.coefficient.free_symbols & moving for term in along))
+
+
+def _too_many(problem: Problem, count: Count) -> Iterator[str]:
+    what = f"{count.unknown} is of order {count.order} in {count.coordinate}, which asks for {count.wanted} condition"
+    what += "s" * (count.wanted != 1)
+    if count.where:
+        for piece in problem.domain.pieces if count.wanted else ():
+            given = _kinds_on(problem, piece)
+            if given > count.wanted:
+                yield f"{what} on boundary.{piece}; there are {given}: too many, unless they agree"
+        return
+    if count.coordinate == problem.time:
+        given = _kinds_in_time(problem, count.order)
+    else:
+        given = sum(_kinds_on(problem, piece) for piece in _sides(problem, count.coordinate))
+    if given > count.wanted:
+        yield f"{what} along {count.coordinate}; there are {given}: too many, unless they agree"
+
+
+def _kinds_on(problem: Problem, piece: str) -> int:
+    """Return how many different conditions hold on a whole piece at all times; one said twice counts once."""
+    axes = set(problem.domain.axes)
+    whole = [
+        c
+        for c in problem.constraints
+        if piece in c.region.pieces
+        and not c.masked
+        and problem.time not in c.region.fixed
+        and len(axes & set(c.region.fixed)) <= 1
+    ]
+    return len({c.form.residual if c.kind == "equation" else c.kind for c in whole})
+
+
+def _kinds_in_time(problem: Problem, order: int) -> int:
+    """Return how many different conditions hold everywhere at the first and the last time together."""
+    assert problem.domain.time is not None
+    time, *ends = problem.domain.time
+    whole = [
+        c
+        for c in problem.constraints
+        if c.region.fixed.get(time) in ends
+        and not c.masked
+        and set(c.region.fixed) == {time}
+        and (order > 1 or c.kind != "rate")
+    ]
+    return len({(c.region.fixed[time], c.form.residual if c.kind == "equation" else c.kind) for c in whole})
 
 
 def _is_settled(problem: Problem, count: Count) -> bool:

@@ -63,19 +63,21 @@ class Problem:
 
     def __init__(
         self,
-        *,
+        *unnamed: Any,
         coordinates: Mapping[str, Any] | None = None,
         domain: Any = None,
         time: Any = None,
-        unknowns: Any,
+        unknowns: Any = None,
         vectors: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Any] | None = None,
-        equations: Any,
+        equations: Any = None,
         conditions: Any = (),
         name: str = "problem",
         data: bool = False,
+        **others: Any,
     ):
+        reading.refuse_others(unnamed, others)
         place = reading.read_place(coordinates, domain, time)
         declared = reading.read_unknowns(unknowns)
         constants = reading.read_parameters(parameters)
@@ -167,7 +169,7 @@ class Problem:
 
     @classmethod
     def from_yaml(cls, source: str | os.PathLike[str]) -> Problem:
-        """Read the problem of a spec: a path, or the YAML text itself (text with a line break)."""
+        """Read the problem of a spec: a path, the name of a shipped problem, or the YAML text (with a line break)."""
         from pdeml.problem.yaml import from_yaml
 
         return from_yaml(source)

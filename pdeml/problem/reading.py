@@ -22,8 +22,12 @@ __all__ = [
     "read_parameters",
     "read_place",
     "read_unknowns",
+    "refuse_others",
     "with_periodic",
 ]
+
+
+ARGUMENTS = ("coordinates", "domain", "time", "unknowns", "vectors", "parameters", "inputs", "equations", "conditions")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,21 @@ class Extent:
 
     domain: Domain
     coordinates: dict[str, Coordinate]
+
+
+def refuse_others(unnamed: tuple[Any, ...], others: Mapping[str, Any]) -> None:
+    """Refuse arguments of a problem without a name, and those with an unknown name.
+
+    Raises:
+        InputError: if there are any.
+    """
+    if unnamed:
+        raise InputError(
+            'the parts of a problem have names; write Problem(coordinates={"x": (0, 1)}, unknowns="u", equations=…), '
+            f"got {unnamed[0]!r} without a name"
+        )
+    for name in others:
+        raise InputError(one_of(name, (*ARGUMENTS, "name", "data"), "an argument of Problem"), (name,))
 
 
 def read_place(coordinates: Any, domain: Any, time: Any) -> Extent:
@@ -49,6 +68,8 @@ def read_place(coordinates: Any, domain: Any, time: Any) -> Extent:
 
 def read_unknowns(given: Any) -> dict[str, Unknown]:
     """Read ``"u v"``, a list of names, or a mapping name -> description."""
+    if given is None:
+        raise InputError("at least one unknown is needed", ("unknowns",))
     with under("unknowns"):
         items = given.items() if isinstance(given, Mapping) else [(name, None) for name in read_names(given)]
     found: dict[str, Unknown] = {}

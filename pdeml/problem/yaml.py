@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdeml.errors import InputError, under
+from pdeml.problem import library
 from pdeml.problem.parameters import tidy
 from pdeml.problem.problem import Problem
 from pdeml.problem.reading import is_plain_box
@@ -22,12 +24,14 @@ def from_yaml(source: str | os.PathLike[str]) -> Problem:
     """Read the problem of a spec.
 
     Args:
-        source: a path, or the YAML text itself: text with a line break.
+        source: a path, the name of a shipped problem, or the YAML text itself: text with a line break.
     Raises:
         SpecError: with file, line and path, if anything is wrong.
     """
-    is_text = isinstance(source, str) and "\n" in source
-    return from_document(parse_spec(source) if is_text else load_spec(source))
+    if isinstance(source, str) and "\n" in source:
+        return from_document(parse_spec(source))
+    is_shipped = source in library.names() and not Path(source).is_file()
+    return from_document(load_spec(library.path(str(source)) if is_shipped else source))
 
 
 def from_document(document: Document) -> Problem:

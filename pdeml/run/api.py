@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from pdeml.run.folder import RunFolder
 from pdeml.run.plan import choose, make_problem, make_solver
 from pdeml.solvers import KINDS, Solution, SolverOptions, solver_class
 from pdeml.spec import load_spec
-from pdeml.train import TrainState, load_state
+from pdeml.train import RichProgress, TrainState, load_state
 
 __all__ = ["load", "noted", "restore", "solve"]
 
@@ -47,13 +49,21 @@ def solve(
         if options:
             given = ", ".join(options)
             raise InputError(f"{given}: options go into the solver itself, as {type(solver).__name__}({given}=...)")
-        return solver.fit(problem, data)
+        return _fit(solver, problem, data)
     if not isinstance(solver, str):
         raise InputError(f"the solver must be a name or a solver, got {solver!r:.100}")
     kind, notes = choose(solver)
     if kind not in KINDS:
         raise InputError(one_of(kind, ["auto", *KINDS], "a solver that exists"))
-    return noted(solver_class(kind)(**options).fit(problem, data), notes)
+    return noted(_fit(solver_class(kind)(**options), problem, data), notes)
+
+
+def _fit(solver: SolverOptions, problem: Problem | None, data: Any) -> Solution:
+    """Fit, with a progress bar if somebody looks at the terminal."""
+    if not sys.stderr.isatty():
+        return solver.fit(problem, data)
+    with closing(RichProgress(problem.name if problem is not None else solver.kind)) as bar:
+        return solver.fit(problem, data, callbacks=(bar,))
 
 
 def load(folder: str | os.PathLike[str]) -> Solution:

@@ -26,6 +26,8 @@ def inspect(path: str | os.PathLike[str]) -> str:
         InputError: there is nothing, or it is nothing of ours.
     """
     given = Path(path)
+    if RunFolder(given.parent).checkpoint == given and RunFolder(given.parent).state.is_file():
+        given = RunFolder(given.parent).state
     if given.is_dir() or not given.exists():
         return "\n".join(_run(find_run(given)))
     ending = given.suffix.lower()

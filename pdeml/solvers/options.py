@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from pdeml.errors import InputError, one_of
 
@@ -50,12 +50,27 @@ class SolverOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     kind: ClassVar[str]
 
-    def __init__(self, **options: Any):
+    def __init__(self, /, *unnamed: Any, **options: Any):
+        if unnamed:
+            first = next(iter(type(self).model_fields))
+            what = f"{type(self).__name__}({first}={unnamed[0]!r})"
+            raise InputError(f"options have names; write for example {what}, got {unnamed[0]!r} without a name")
         numbers = {name: value.item() for name, value in options.items() if isinstance(value, np.generic)}
         try:
             super().__init__(**{**options, **numbers})
         except ValidationError as error:
             raise _in_words(error, type(self)) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: Any, info: ValidationInfo) -> Any:
+        """Let ``1e3`` be a whole number where one is asked for."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        is_count = int in (
+            annotation,
+            *(get_args(part)[0] if get_args(part) else part for part in get_args(annotation)),
+        )
+        return int(value) if is_count and isinstance(value, float) and value.is_integer() else value
 
     def to_spec(self) -> dict[str, Any]:
         """Return the options that were given, as they stand under ``solver:`` in a spec."""

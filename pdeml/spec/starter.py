@@ -43,7 +43,7 @@ problem:
   time: t                  # which of them is time; leave it out for a steady problem
   unknowns: [u]
   parameters:
-    alpha: 0.1             # or {learn: 0.1, bounds: [0, 1]} with data, or {range: [0.05, 0.2]}
+    alpha: 0.1             # not solved yet: {learn: 0.1, bounds: [0, 1]} with data, {range: [0.05, 0.2]}
 
   # u_t, u_xx are derivatives; so are d(u, x, 2), laplacian(u), grad(u), div(v).
   equations:
@@ -58,12 +58,12 @@ problem:
     - on: boundary
       value: {u: 0}
 
-# Optional: what the solution is compared with. Also {named: ...}, {file: ...}, {solver: auto}.
+# Optional: what the solution is compared with. Also {named: ...}, {file: ...}.
 reference:
   exact:
     u: exp(-alpha*pi**2*t)*sin(pi*x)
 
-# Observations, if there are any (the path is relative to this file):
+# Observations, which are checked but used by no solver yet (the path is relative to this file):
 # data: {file: observations.h5, unknowns: [u], noise: 1%}
 
 solver:

@@ -135,7 +135,7 @@ class Interruption(Callback):
 
 def _described(metrics: Mapping[str, float]) -> str:
     shown = {name: value for name, value in metrics.items() if name in ("loss", "residual", "error")}
-    return "  ".join(f"{name} {value:.2e}" for name, value in shown.items())
+    return " ".join(f"{name} {value:.1e}" for name, value in shown.items())
 
 
 class LogProgress(Callback):
@@ -175,10 +175,13 @@ class RichProgress(Callback):
     """
 
     def __init__(self, title: str):
+        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[seen]}"), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=8), MofNCompleteColumn())
+        self._bar = Progress(
+            *columns, TextColumn("{task.fields[seen]}"), TimeRemainingColumn(), console=Console(stderr=True)
+        )
         self._title, self._task, self._first, self._seen = title, None, 0, {}
 
     def on_step(self, event: Event) -> None:
@@ -189,7 +192,7 @@ class RichProgress(Callback):
             self._bar.start()
             self._task = self._bar.add_task(self._title, total=event.steps, completed=event.state.step - 1, seen="")
         rate = (event.state.step - self._first) / max(event.seconds, 1e-9)
-        self._bar.update(self._task, completed=event.state.step, seen=f"{_described(self._seen)}  {rate:.1f} steps/s")
+        self._bar.update(self._task, completed=event.state.step, seen=f"{_described(self._seen)} {rate:.0f}/s")
 
     def on_end(self, event: Event) -> None:
         """Leave the bar as it is."""

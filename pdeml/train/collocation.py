@@ -2,7 +2,7 @@
 
 Points are drawn anew every few steps from fresh candidates. Before they are trained on, the candidates measure the
 residual honestly. Where it is flat, or far above the residual on the points trained on, the number of points is
-doubled, twice at most; where it stays flat then, training is finished.
+doubled, as often as the schedule allows; where it stays flat then, training is finished.
 """
 
 from __future__ import annotations

@@ -150,6 +150,7 @@ def test_wrong_points_are_refused_with_their_line(cli, run, text, message):
         (["--points", "none.csv"], "no such file"),
         (["-o", "none/out.h5"], "there is no folder none"),
         (["-o", "."], "is a folder"),
+        (["-o", "out.csv"], "end the name in .h5, .hdf5 or .nc"),
         (["--grid", "x=3", "--points", "p.csv"], "not allowed with"),
     ],
 )
@@ -218,6 +219,7 @@ def test_inspect_describes_run_field_and_checkpoint(cli, run):
         assert part in found.out, part
     assert "u(t: 7, x: 9), unknown" in cli("inspect", run / "fields.h5").out
     assert "step 4" in cli("inspect", run / "checkpoint" / "state.safetensors").out
+    assert "step 4" in cli("inspect", run / "checkpoint").out
 
 
 @pytest.mark.parametrize("name", ["small.yaml", "notes.txt", "broken.h5", "none", "x.safetensors"])

@@ -93,6 +93,7 @@ def test_large_but_bounded_formulas_are_read_quickly(text: str):
 @pytest.mark.parametrize(
     ("text", "part"),
     [
+        ("ln(x)", "write log(...)"), ("diff(u, t)", "write u_t"), ("np.sin(x)", "write sin(...)"),
         ("nuu*u_xx", "did you mean 'nu'"), ("siin(x)", "did you mean 'sin'"), ("laplace(u)",
         "did you mean 'laplacian'"),
         ("u**2_x", "'2_x' at position 4"), ("u_z", "does not split into the coordinates x, y, t"), ("x < 1", "where("),

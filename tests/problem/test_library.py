@@ -3,6 +3,7 @@
 import pytest
 import sympy
 
+import pdeml as pm
 from pdeml.errors import InputError
 from pdeml.expr import to_text
 from pdeml.problem import library, read_exact, residual_of
@@ -54,6 +55,13 @@ def test_periodic_solutions_are_periodic():
     x = problem.names.symbol("x")
     assert sympy.simplify(formula - formula.subs(x, x + 2 * sympy.pi)) == 0
     assert problem.coordinates["x"].upper == pytest.approx(2 * float(sympy.pi))
+
+
+def test_a_name_is_read_like_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pm.Problem.from_yaml("heat") == library.load("heat")
+    (tmp_path / "heat").write_text(library.path("wave").read_text(encoding="utf-8"), encoding="utf-8")
+    assert pm.Problem.from_yaml("heat") == library.load("wave")
 
 
 def test_an_unknown_name_gets_the_nearest_one():

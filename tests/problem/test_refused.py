@@ -1,5 +1,7 @@
 """What cannot be meant is refused, with the path and the nearest match."""
 
+import inspect
+
 import pytest
 
 import pdeml as pm
@@ -178,3 +180,40 @@ def test_allowed_together(conditions):
 def test_data_replace_conditions():
     problem = pm.Problem(**{**HEAT, "conditions": [], "data": True})
     assert problem.needs_data
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda: pm.Dirichlet("boundary.left", u=0), "write Dirichlet(on='boundary.left', u=0)"),
+        (lambda: pm.Neumann("boundary"), "write Neumann(on='boundary', u=0)"),
+        (lambda: pm.Initial("sin(pi*x)"), "Initial(u='sin(pi*x)')"),
+        (lambda: pm.Final("x"), "Final(u='x')"),
+        (lambda: pm.Neumann(3), "Neumann(u=3)"),
+        (lambda: pm.Initial(rate=0), "rate={'u': 0}"),
+        (lambda: pm.Final(u=0, v=0, rate="0"), "rate={'u': '0'}"),
+        (lambda: pm.Problem("u_t = u_xx"), "without a name"),
+        (lambda: pm.Problem(**STEADY, unknown="u"), "did you mean 'unknowns'"),
+        (lambda: pm.Problem(coords={"x": (0, 1)}), "did you mean 'coordinates'"),
+        (lambda: pm.Problem(coordinates={"x": (0, 1)}, equations="u_x = 1"), "at least one unknown"),
+        (lambda: pm.Problem(coordinates={"x": (0, 1)}, unknowns="u"), "at least one equation"),
+        (lambda: pm.Rectangle((0, 1), (0, 1)), "Rectangle(x=(0, 1), y=(0, 1))"),
+        (lambda: pm.Interval((0, 1)), "Interval(x=(0, 1))"),
+        (lambda: pm.Box(3), "Box(x=(0, 1), y=(0, 1))"),
+    ],
+)
+def test_arguments_without_their_name_are_told_how_to_be_written(make, advice):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize("rate", [0, "0", "sin(pi*x)"])
+def test_one_rate_belongs_to_the_one_unknown(rate):
+    assert pm.Initial(u=0, rate=rate) == pm.Initial(u=0, rate={"u": rate})
+
+
+def test_every_argument_of_a_problem_is_listed():
+    kinds = inspect.signature(pm.Problem).parameters.values()
+    named = [parameter.name for parameter in kinds if parameter.kind is parameter.KEYWORD_ONLY]
+    refuse(STEADY, "others: ", f"allowed: {', '.join(named)}", others=1)

@@ -4,6 +4,7 @@ import pytest
 
 import pdeml as pm
 from pdeml.problem import counts, library
+from pdeml.spec import starter
 
 
 def wave(*conditions, **changes):
@@ -21,6 +22,10 @@ def test_a_complete_problem_has_no_warning():
 @pytest.mark.parametrize("name", library.names())
 def test_the_library_has_no_warning(name):
     assert library.load(name).warnings == ()
+
+
+def test_the_starter_has_no_warning():
+    assert pm.Problem.from_yaml(starter("first")).warnings == ()
 
 
 def test_a_periodic_problem_is_complete():
@@ -112,3 +117,72 @@ def test_summary_says_what_is_solved():
     assert "parabolic" in burgers
     assert "non-linear" in burgers
     assert "u in x: 2 wanted, 2 given" in burgers
+
+
+SQUARE = {"coordinates": {"x": (0, 1), "y": (0, 1)}, "unknowns": "u"}
+BOUNDARY = (pm.Dirichlet(u=0), pm.Neumann(u=0))
+
+
+@pytest.mark.parametrize(
+    ("axes", "equation", "name"),
+    [("xt", "u_t = u_xx", "t"), ("xt", "u_tt = u_xx", "t"), ("xy", "u_y = u_xx", "y"), ("t", "u_t = -u", "t")],
+)
+def test_a_coordinate_that_looks_like_time(axes, equation, name):
+    given = {"coordinates": dict.fromkeys(axes, (0, 1)), "unknowns": "u", "equations": equation}
+    problem = pm.Problem(**given, conditions=pm.Dirichlet(on=f"boundary.{'left' if axes == 't' else 'bottom'}", u=0))
+    assert any(warning.startswith(f"{name} looks like time") for warning in problem.warnings)
+
+
+@pytest.mark.parametrize("equation", ["laplacian(u) = 1", "u_x + u_y = 1", "u_xx + u_yy + u_x = 1"])
+def test_steady_problems_have_no_time(equation):
+    problem = pm.Problem(**SQUARE, equations=equation, conditions=pm.Dirichlet(u=0))
+    assert not any("looks like time" in warning for warning in problem.warnings)
+
+
+@pytest.mark.parametrize(
+    ("equation", "conditions", "words"),
+    [
+        ("u_t = u_xx", [pm.Initial(u=0), *BOUNDARY], "2 conditions along x; there are 4"),
+        ("u_t = u_xx", [pm.Initial(u=0), pm.Final(u=0), BOUNDARY[0]], "1 condition along t; there are 2"),
+        ("u_t + u_x = 0", [pm.Initial(u=0), BOUNDARY[0]], "1 condition along x; there are 2"),
+    ],
+)
+def test_too_many_conditions(equation, conditions, words):
+    (warning,) = wave(*conditions, equations=equation).warnings
+    assert words in warning
+
+
+@pytest.mark.parametrize("equation", ["u_t + u*u_x = 0", "u_t + (x - 0.5)*u_x = 0"])
+def test_transport_may_enter_from_both_sides(equation):
+    assert wave(pm.Initial(u=0), BOUNDARY[0], equations=equation).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [pm.Dirichlet(u="x"), pm.Dirichlet(on="boundary.left", u=0)],
+        [
+            pm.Dirichlet(on={"piece": "left", "where": "y < 0.5"}, u=0),
+            pm.Neumann(on={"piece": "left", "where": "y >= 0.5"}, u=0),
+            *(pm.Neumann(on=f"boundary.{name}", u=0) for name in ("right", "top", "bottom")),
+        ],
+        [pm.Neumann(u=0), pm.Dirichlet(on={"x": 0, "y": 0}, u=0)],
+    ],
+    ids=["said twice", "two halves of a side", "one point"],
+)
+def test_enough_conditions_are_not_too_many(conditions):
+    assert pm.Problem(**SQUARE, equations="laplacian(u) = 1", conditions=conditions).warnings == ()
+
+
+def test_too_many_conditions_on_a_piece_of_a_shape():
+    shape = pm.Rectangle(x=(0, 1), y=(0, 1)) - pm.Disk(center=(0.5, 0.5), radius=0.2, name="hole")
+    conditions = [pm.Dirichlet(u=0), pm.Neumann(on="boundary.hole", u=0)]
+    (warning,) = pm.Problem(domain=shape, unknowns="u", equations="laplacian(u) = 1", conditions=conditions).warnings
+    assert "boundary.hole; there are 2" in warning
+
+
+def test_fluxes_alone_leave_a_constant_free():
+    (warning,) = pm.Problem(**SQUARE, equations="laplacian(u) = 1", conditions=pm.Neumann(u=0)).warnings
+    assert "up to a constant" in warning
+    assert pm.Problem(**SQUARE, equations="laplacian(u) = u", conditions=pm.Neumann(u=0)).warnings == ()
+    assert wave(pm.Initial(u=0, rate=0), pm.Neumann(u=0)).warnings == ()

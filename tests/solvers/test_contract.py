@@ -76,6 +76,17 @@ def test_a_wrong_option_is_told_in_words(kind: str, seed: object):
 
 
 @every_kind
+def test_a_whole_number_may_be_written_with_an_exponent(kind: str):
+    assert solver_class(kind)(seed=1e3) == solver_class(kind)(seed=1000)
+
+
+@every_kind
+def test_an_option_without_its_name_is_refused(kind: str):
+    with pytest.raises(InputError, match=r"write for example \w+\(\w+=32\)"):
+        solver_class(kind)(32)
+
+
+@every_kind
 def test_options_round_trip_as_a_spec(kind: str):
     solver = small(kind)
     spec = dict(solver.to_spec())
