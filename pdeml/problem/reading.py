@@ -185,15 +185,15 @@ def _read_shape(domain: Any, time: Any) -> Extent:
         if not isinstance(domain, Mapping):
             raise InputError(f"expected a geometry or a mapping with space and time, got {domain!r}")
         for key in domain:
-            if key not in ("space", "time"):
-                raise InputError(one_of(str(key), ("space", "time"), "a key of domain"), (str(key),))
+            if key not in ("space", "time", "edges"):
+                raise InputError(one_of(str(key), ("space", "time", "edges"), "a key of domain"), (str(key),))
         moments = _mapping(domain.get("time"), "time")
     if isinstance(time, Mapping) and not moments:
         moments = time
     elif time is not None and str(time) not in moments:
         raise InputError(one_of(str(time), map(str, moments), "the time of this domain"), ("time",))
     with under("domain"):
-        return _over(_read_space(domain.get("space")), moments)
+        return _over(_read_space(domain.get("space"), _mapping(domain.get("edges"), "edges")), moments)
 
 
 def _read_domain(domain: Domain, time: Any) -> Extent:
@@ -215,9 +215,13 @@ def _over(space: Geometry | None, told: Mapping[str, Any]) -> Extent:
     return _extent(Domain.over(space, intervals or None), moments)
 
 
-def _read_space(given: Any) -> Geometry | None:
+def _read_space(given: Any, edges: Mapping[str, Any]) -> Geometry | None:
     with under("space"):
-        return None if given is None else Geometry.from_spec(given)
+        space = None if given is None else Geometry.from_spec(given)
+    with under("edges"):
+        if edges and space is None:
+            raise InputError("there is no space whose edges could be renamed")
+        return space.rename(edges) if edges else space
 
 
 def _extent(domain: Domain, moments: Mapping[str, Coordinate]) -> Extent:

@@ -21,7 +21,7 @@ METHODS = ("sobol", "halton", "latin", "uniform", "grid")
 _MOST_PROPOSALS = 2**26
 _COUNTS = {0: 1, 1: 256, 2: 1024, 3: 2048}
 _MOST_COUNT = 4096
-_ROWS_PER_TRAINED_NUMBER = 2.2
+_ROWS_PER_TRAINED_NUMBER = 1.1
 _FEWEST = 500
 
 
@@ -149,7 +149,7 @@ def default_count(region: Region, size: int = 0, residuals: int = 1) -> int:
 
     Args:
         region: where; of single points as many as there are.
-        size: how many numbers are trained on them: 2.2 rows for each, 500 points at least. Zero: by the region's
+        size: how many numbers are trained on them: 1.1 rows for each, 500 points at least. Zero: by the region's
             dimension alone, time included.
         residuals: rows that each point gives.
 

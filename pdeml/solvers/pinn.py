@@ -26,7 +26,7 @@ from pdeml.train import Callback, CollocationTask, Limits, Outcome, Phase, Sched
 __all__ = ["PINN"]
 
 _DENSE_LIMIT = 5_000
-_LEVELS = 1
+_LEVELS = 2
 _DEFAULT_STEPS = {"gauss_newton": 360, "adam": 20_000, "lbfgs": 10_000}
 _DRAW_EVERY = {"gauss_newton": 20, "adam": 100, "lbfgs": 500}
 
@@ -49,7 +49,7 @@ class PINN(SolverOptions):
         steps: optimiser steps; by default a number by optimiser, at most: Gauss-Newton then ends when the residual on
             fresh points is flat.
         learning_rate: first step size of Adam.
-        points: interior points of a first draw, which Gauss-Newton doubles if needed; default about 2.2 rows
+        points: interior points of a first draw, which Gauss-Newton doubles as needed; default about 1.1 rows
             for each parameter.
         condition_points: points of a draw for each condition that is not exact; default by dimension.
         sampler: sobol, halton, latin, uniform or grid.

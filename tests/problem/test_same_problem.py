@@ -201,3 +201,17 @@ def test_yaml_round_trip_of_any_formula(start, end, source, nu, weight, x):
         ],
     )
     assert pm.Problem.from_yaml(problem.to_yaml()) == problem
+
+
+def test_edges_of_a_domain_are_renamed():
+    space = {"difference": [{"rectangle": {"x": [0, 2], "y": [0, 1]}}, {"disk": {"center": [1, 0.5], "radius": 0.2}}]}
+    problem = pm.Problem(
+        domain={"space": space, "edges": {"left": "inlet", "disk": "cylinder"}},
+        unknowns="u",
+        equations="laplacian(u) = 0",
+        conditions=[
+            {"on": f"boundary.{name}", "value": {"u": 0}} for name in ("inlet", "right", "top", "bottom", "cylinder")
+        ],
+    )
+    assert set(problem.domain.pieces) == {"inlet", "right", "top", "bottom", "cylinder"}
+    assert pm.Problem.from_yaml(problem.to_yaml()) == problem

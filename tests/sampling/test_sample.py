@@ -187,8 +187,8 @@ def test_default_counts_grow_with_what_they_must_determine():
     assert default_count(inside) > default_count(initial) > 1
     assert default_count(time_dependent.region({"x": 0, "t": 0})) == 1
     assert default_count(Domain.box({"x": (0, 1)}).region("boundary")) == 2
-    assert default_count(inside, size=10_000) == 22_000
-    assert default_count(inside, size=10_000, residuals=3) * 3 == pytest.approx(22_000, rel=1e-3)
+    assert default_count(inside, size=10_000) == 11_000
+    assert default_count(inside, size=10_000, residuals=3) * 3 == pytest.approx(11_000, rel=1e-3)
     assert default_count(inside, size=10) == 500
     for bad in ({"residuals": 0}, {"size": -1}):
         with pytest.raises(InputError, match="default_count"):
