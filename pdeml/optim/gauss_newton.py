@@ -29,9 +29,8 @@ class GaussNewton:
         probe: h.
         largest_bend: the correction is used while ``|a| ≤ largest_bend · |d|``.
 
-    Reference: Transtrum & Sethna, *Improvements to the Levenberg-Marquardt algorithm* (2012), §§2-4. The test on the
-        correction is laxer than theirs, ``2 |a| ≤ 0.75 |d|``, and the diagonal is not scaled: on residuals of networks
-        both were measured to do better.
+    Reference: Transtrum & Sethna, *Improvements to the Levenberg-Marquardt algorithm* (2012), §§2-4. Two things differ:
+        the test on the correction is laxer than theirs, ``2 |a| ≤ 0.75 |d|``, and the diagonal is not scaled.
     """
 
     damping: float = 1.0
