@@ -1,15 +1,12 @@
-"""The base of every solver: frozen options, checked when made, with errors in plain words."""
+"""The base of every solver: its frozen options, and what it would do with a problem."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
-
-from pdeml.errors import InputError, one_of
+from pdeml.spec import Options
 
 __all__ = ["Preview", "SolverOptions"]
 
@@ -40,63 +37,13 @@ class Preview:
         return sum(count for _, count in self.optimisers)
 
 
-class SolverOptions(BaseModel):
-    """Options of a method and nothing else; `fit` changes nothing in them.
+class SolverOptions(Options):
+    """Options of a solver and nothing else; `fit` changes nothing in them.
 
     Raises:
         InputError: an option is unknown, of the wrong type or out of its range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    kind: ClassVar[str]
-
-    def __init__(self, /, *unnamed: Any, **options: Any):
-        if unnamed:
-            first = next(iter(type(self).model_fields))
-            what = f"{type(self).__name__}({first}={unnamed[0]!r})"
-            raise InputError(f"options have names; write for example {what}, got {unnamed[0]!r} without a name")
-        numbers = {name: value.item() for name, value in options.items() if isinstance(value, np.generic)}
-        try:
-            super().__init__(**{**options, **numbers})
-        except ValidationError as error:
-            raise _in_words(error, type(self)) from None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _whole(cls, value: Any, info: ValidationInfo) -> Any:
-        """Let ``1e3`` be a whole number where one is asked for."""
-        annotation = cls.model_fields[info.field_name or ""].annotation
-        is_count = int in (
-            annotation,
-            *(get_args(part)[0] if get_args(part) else part for part in get_args(annotation)),
-        )
-        return int(value) if is_count and isinstance(value, float) and value.is_integer() else value
-
     def to_spec(self) -> dict[str, Any]:
         """Return the options that were given, as they stand under ``solver:`` in a spec."""
         return {"kind": self.kind, **self.model_dump(exclude_unset=True)}
-
-
-def _in_words(error: ValidationError, options: type[SolverOptions]) -> InputError:
-    """Say the first fault as: what was given, what is allowed."""
-    fault = error.errors(include_url=False)[0]
-    name, given = str(fault["loc"][0]) if fault["loc"] else "", fault["input"]
-    if fault["type"] == "extra_forbidden":
-        return InputError(one_of(name, options.model_fields, f"an option of {options.kind!r}"), (name,))
-    if fault["type"] == "value_error":
-        return InputError(str(fault["ctx"]["error"]), (name,) if name else ())
-    context = fault.get("ctx", {})
-    if fault["type"] == "literal_error":
-        return InputError(f"{given!r} is not allowed; allowed: {context['expected']}", (name,))
-    wanted = {
-        "int_type": "a whole number",
-        "float_type": "a number",
-        "bool_type": "true or false",
-        "string_type": "a word",
-        "finite_number": "a finite number",
-        "greater_than": f"greater than {context.get('gt')}",
-        "greater_than_equal": f"at least {context.get('ge')}",
-        "less_than": f"less than {context.get('lt')}",
-        "less_than_equal": f"at most {context.get('le')}",
-    }.get(fault["type"], fault["msg"])
-    return InputError(f"must be {wanted}, got {given!r}", (name,))

@@ -7,6 +7,7 @@ from .document import Document, Source, load_spec, parse_spec
 from .dump import dump_spec, to_plain, write_yaml
 from .errors import SpecError
 from .models import DataSpec, ExportSpec, GenerateSpec, ReferenceSpec, SolverSpec, Spec, SplitSpec
+from .options import Options
 from .overrides import apply_overrides
 from .problem import (
     ConditionSpec,
@@ -33,6 +34,7 @@ __all__ = [
     "GenerateSpec",
     "InputSpec",
     "OpenNode",
+    "Options",
     "ParameterSpec",
     "ProblemSpec",
     "ReferenceSpec",
