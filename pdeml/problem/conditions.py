@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pdeml.errors import InputError, one_of
 
@@ -29,7 +29,37 @@ class AbstractCondition(ABC):
 
 
 @dataclass(frozen=True, init=False)
-class Initial(AbstractCondition):
+class _InTime(AbstractCondition):
+    """Values and rates at one end of time; a subclass is named after it."""
+
+    values: Mapping[str, Any]
+    rate: Mapping[str, Any]
+    weight: Any
+
+    def __init__(
+        self,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        rate: Any = None,
+        weight: Any = 1.0,
+        **unknowns: Any,
+    ):
+        what = type(self).__name__
+        given = _values(what, values, unknowns)
+        _set(self, values=given, rate=_rates(what, rate, given), weight=weight)
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Yield one entry for the values and one for the rates."""
+        what = type(self).__name__
+        if not self.values and not self.rate:
+            raise InputError(f"{what} names no unknown; write for example {what}(u=0)")
+        for kind, given in (("value", self.values), ("rate", self.rate)):
+            if given:
+                yield {"on": what.lower(), kind: given, "weight": self.weight}
+
+
+class Initial(_InTime):
     """Values, and for equations of second order rates, at the first time.
 
     Args:
@@ -38,33 +68,18 @@ class Initial(AbstractCondition):
         weight: dimensionless, multiplies the normalised rows.
     """
 
-    values: Mapping[str, Any]
-    rate: Mapping[str, Any]
-    weight: Any
 
-    def __init__(
-        self,
-        values: Mapping[str, Any] | None = None,
-        /,
-        *,
-        rate: Any = None,
-        weight: Any = 1.0,
-        **unknowns: Any,
-    ):
-        given = _values("Initial", values, unknowns)
-        _set(self, values=given, rate=_rates("Initial", rate, given), weight=weight)
-
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield one entry for the values and one for the rates."""
-        return _in_time("initial", self.values, self.rate, self.weight)
-
-
-@dataclass(frozen=True, init=False)
-class Final(AbstractCondition):
+class Final(_InTime):
     """Values and rates at the last time; the arguments are those of `Initial`."""
 
+
+@dataclass(frozen=True, init=False)
+class _OnBoundary(AbstractCondition):
+    """One kind of data on the boundary or a part of it."""
+
+    kind: ClassVar[ConditionKind]
     values: Mapping[str, Any]
-    rate: Mapping[str, Any]
+    on: Any
     weight: Any
 
     def __init__(
@@ -72,20 +87,21 @@ class Final(AbstractCondition):
         values: Mapping[str, Any] | None = None,
         /,
         *,
-        rate: Any = None,
+        on: Any = "boundary",
         weight: Any = 1.0,
         **unknowns: Any,
     ):
-        given = _values("Final", values, unknowns)
-        _set(self, values=given, rate=_rates("Final", rate, given), weight=weight)
+        _set(self, values=_values(type(self).__name__, values, unknowns), on=on, weight=weight)
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield one entry for the values and one for the rates."""
-        return _in_time("final", self.values, self.rate, self.weight)
+        """Yield the one entry."""
+        what = type(self).__name__
+        if not self.values:
+            raise InputError(f"{what} names no unknown; write for example {what}(u=0)")
+        yield {"on": self.on, self.kind: self.values, "weight": self.weight}
 
 
-@dataclass(frozen=True, init=False)
-class Dirichlet(AbstractCondition):
+class Dirichlet(_OnBoundary):
     """Values on the boundary, or on a part of it.
 
     Args:
@@ -94,48 +110,13 @@ class Dirichlet(AbstractCondition):
         weight: dimensionless, multiplies the normalised rows.
     """
 
-    values: Mapping[str, Any]
-    on: Any
-    weight: Any
-
-    def __init__(
-        self,
-        values: Mapping[str, Any] | None = None,
-        /,
-        *,
-        on: Any = "boundary",
-        weight: Any = 1.0,
-        **unknowns: Any,
-    ):
-        _set(self, values=_values("Dirichlet", values, unknowns), on=on, weight=weight)
-
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield the one entry."""
-        yield {"on": self.on, "value": _filled(self.values, "Dirichlet"), "weight": self.weight}
+    kind = "value"
 
 
-@dataclass(frozen=True, init=False)
-class Neumann(AbstractCondition):
+class Neumann(_OnBoundary):
     """Outward normal derivatives on the boundary, or on a part of it; the arguments are those of `Dirichlet`."""
 
-    values: Mapping[str, Any]
-    on: Any
-    weight: Any
-
-    def __init__(
-        self,
-        values: Mapping[str, Any] | None = None,
-        /,
-        *,
-        on: Any = "boundary",
-        weight: Any = 1.0,
-        **unknowns: Any,
-    ):
-        _set(self, values=_values("Neumann", values, unknowns), on=on, weight=weight)
-
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield the one entry."""
-        yield {"on": self.on, "flux": _filled(self.values, "Neumann"), "weight": self.weight}
+    kind = "flux"
 
 
 @dataclass(frozen=True)
@@ -213,17 +194,3 @@ def _rates(what: str, rate: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     if len(values) == 1:
         return dict.fromkeys(values, rate)
     raise InputError(f"a rate belongs to an unknown; write for example {what}(rate={{'u': {rate!r}}})", ("rate",))
-
-
-def _filled(values: Mapping[str, Any], what: str) -> Mapping[str, Any]:
-    if not values:
-        raise InputError(f"{what} names no unknown; write for example {what}(u=0)")
-    return values
-
-
-def _in_time(place: str, values: Mapping[str, Any], rate: Mapping[str, Any], weight: Any) -> Iterator[dict[str, Any]]:
-    if not values and not rate:
-        raise InputError(f"{place.capitalize()} names no unknown; write for example {place.capitalize()}(u=0)")
-    for kind, given in (("value", values), ("rate", rate)):
-        if given:
-            yield {"on": place, kind: given, "weight": weight}
