@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pdeml.geometry import Box, Disk, Interval, Polygon, Rectangle
     from pdeml.problem import Condition, Dirichlet, Final, Initial, Neumann, Periodic, Problem, manufactured
     from pdeml.run import load, solve
-    from pdeml.solvers import PINN
+    from pdeml.solvers import PINN, ReferenceSolver
 
 __all__ = [
     "PINN",
@@ -34,6 +34,7 @@ __all__ = [
     "Polygon",
     "Problem",
     "Rectangle",
+    "ReferenceSolver",
     "__version__",
     "errors",
     "load",
@@ -57,7 +58,7 @@ _HOMES = {
         "manufactured",
     ),
     "pdeml.run": ("load", "solve"),
-    "pdeml.solvers": ("PINN",),
+    "pdeml.solvers": ("PINN", "ReferenceSolver"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pdeml.cli.converting import convert, file_names
+from pdeml.cli.generating import first_comment, generate, validate_recipe
 from pdeml.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +20,19 @@ if TYPE_CHECKING:
     from pdeml.spec import Document
     from pdeml.train import Callback
 
-__all__ = ["evaluate", "init", "inspect", "plot", "predict", "problems", "schema", "train", "validate"]
+__all__ = [
+    "convert",
+    "evaluate",
+    "generate",
+    "init",
+    "inspect",
+    "plot",
+    "predict",
+    "problems",
+    "schema",
+    "train",
+    "validate",
+]
 
 
 def init(arguments: Namespace) -> int:
@@ -41,6 +55,8 @@ def init(arguments: Namespace) -> int:
 def validate(arguments: Namespace) -> int:
     """Check a spec and print what would be solved."""
     document = _document(arguments.spec, arguments.set)
+    if document.spec.generate is not None:
+        return validate_recipe(document)
     from pdeml.run import make_plan  # only here: it loads torch, and a wrong spec is told without
 
     plan = make_plan(document)
@@ -130,15 +146,19 @@ def inspect(arguments: Namespace) -> int:
     """Print what is in a file or folder."""
     from pdeml.run import inspect as describe
 
-    print(describe(arguments.path))
+    print(describe(arguments.path, **file_names(arguments)))
     return 0
 
 
 def problems(arguments: Namespace) -> int:
-    """List the shipped problems."""
+    """List the shipped problems and recipes."""
+    import pdeml_datasets
     from pdeml.problem import library
 
-    found = library.entries()
+    recipes = [
+        (name, f"{first_comment(path)} (a recipe: pdeml generate)") for name, path in pdeml_datasets.recipes().items()
+    ]
+    found = [*library.entries(), *recipes]
     wide = max(len(name) for name, _ in found)
     for name, text in found:
         print(f"{name:<{wide}}  {text}")

@@ -18,12 +18,15 @@ COMMANDS = {
     "predict": "evaluate a run elsewhere -> HDF5",
     "evaluate": "errors of a run against its reference, or against a field file",
     "plot": "pictures of a run, of a field file, or of a spec's geometry",
-    "inspect": "what is in a run, a data set or a field file",
-    "problems": "the shipped problem library, one line each",
+    "generate": "make a data set with a reference solver -> NAME.h5",
+    "inspect": "what is in a run, a data set (of ours or another's) or a field file",
+    "convert": "a data set of any known format -> pdeml HDF5, or a file of The Well",
+    "problems": "the shipped problem library and recipes, one line each",
     "schema": "the JSON Schema of a spec, for editors",
 }
 
 _SPEC = "a spec file, or the name of a shipped problem (see `pdeml problems`)"
+_RECIPE = "a spec file with 'generate', or the name of a shipped recipe (see `pdeml problems`)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -122,8 +125,47 @@ def _plot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="the picture (default: beside what it shows)")
 
 
+def _generate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help=_RECIPE)
+    parser.add_argument("-o", "--output", metavar="FILE", help="the HDF5 file (default: NAME.h5)")
+    parser.add_argument(
+        "--samples", metavar="N", help="in place of those of the recipe; its split keeps its proportions"
+    )
+    parser.add_argument("--workers", metavar="K", help="processes (default: one a core)")
+    parser.add_argument("--executor", metavar="processes|dask|serial", help="who makes the samples")
+    _set(parser)
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--resume", action="store_true", help="continue the unfinished data set that is there")
+    either.add_argument("--overwrite", action="store_true", help="replace the data set that is there")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
 def _inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="PATH", help="folder of a run, an HDF5 file, a checkpoint")
+    parser.add_argument("path", metavar="PATH", help="folder of a run, a data set, a field file, a checkpoint")
+    _names(parser)
+
+
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="IN", help="a data set of any known format: a file or a folder")
+    parser.add_argument("out", metavar="OUT", help="the HDF5 file to write")
+    _names(parser)
+    parser.add_argument("--to", metavar="pdeml|well", default="pdeml", help="format to write (default: pdeml)")
+    parser.add_argument("--gzip", metavar="LEVEL", default="0", help="compress: 1 (fast) to 9 (small); default: 0")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _names(parser: argparse.ArgumentParser) -> None:
+    text = "%s, OURS=THEIRS; where either is given, nothing else but parameters is taken"
+    parser.add_argument("--inputs", metavar="a=x", action="append", default=[], help=text % "arrays that are inputs")
+    parser.add_argument("--outputs", metavar="u=y", action="append", default=[], help=text % "arrays that are outputs")
+    parser.add_argument(
+        "--coordinates",
+        metavar="x=0:1,y=0:1",
+        action="append",
+        default=[],
+        help="ranges of coordinates, both ends included, or their names in the file; sample=first|last|none says where "
+        "the samples are if the format does not",
+    )
 
 
 def _set(parser: argparse.ArgumentParser) -> None:
@@ -138,5 +180,7 @@ _ARGUMENTS = {
     "predict": _predict,
     "evaluate": _evaluate,
     "plot": _plot,
+    "generate": _generate,
     "inspect": _inspect,
+    "convert": _convert,
 }

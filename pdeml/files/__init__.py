@@ -1,6 +1,16 @@
 """Files: atomic replacement, safe HDF5, netCDF-4, tensors with JSON, hashes."""
 
-from pdeml.files.atomic import TEMPORARY_SUFFIX, atomic_bytes, atomic_json, atomic_text, atomic_write, sweep_temporaries
+from pdeml.files.atomic import (
+    TEMPORARY_SUFFIX,
+    atomic_bytes,
+    atomic_json,
+    atomic_text,
+    atomic_write,
+    disk_errors,
+    flush_folder,
+    sweep_temporaries,
+)
+from pdeml.files.checksum import fletcher32
 from pdeml.files.digest import file_digest, json_digest
 from pdeml.files.lines import read_json_lines
 from pdeml.files.netcdf import (
@@ -17,26 +27,54 @@ from pdeml.files.netcdf import (
     write_attributes,
     write_netcdf,
 )
-from pdeml.files.safe import available_memory, open_hdf5, read_array, read_attributes, reading, require_memory
+from pdeml.files.places import (
+    END_OF_FILE,
+    ArrayPlaces,
+    ChunkPlace,
+    array_places,
+    chunk_index,
+    chunk_index_bytes,
+    chunk_key,
+)
+from pdeml.files.safe import (
+    available_memory,
+    open_hdf5,
+    open_shared,
+    read_array,
+    read_attributes,
+    reading,
+    require_memory,
+)
 from pdeml.files.tensors import load_tensors, save_tensors, tensor_shapes
 
 __all__ = [
+    "END_OF_FILE",
     "TEMPORARY_SUFFIX",
+    "ArrayPlaces",
+    "ChunkPlace",
     "Variable",
+    "array_places",
     "atomic_bytes",
     "atomic_json",
     "atomic_text",
     "atomic_write",
     "available_memory",
+    "chunk_index",
+    "chunk_index_bytes",
+    "chunk_key",
     "create_coordinate",
     "create_dimension",
     "create_file",
     "create_variable",
+    "disk_errors",
     "file_digest",
+    "fletcher32",
+    "flush_folder",
     "is_scale",
     "json_digest",
     "load_tensors",
     "open_hdf5",
+    "open_shared",
     "read_array",
     "read_attributes",
     "read_json_lines",

@@ -13,7 +13,16 @@ from pathlib import Path
 
 from pdeml.errors import InputError, PdemlError, RunError
 
-__all__ = ["TEMPORARY_SUFFIX", "atomic_bytes", "atomic_json", "atomic_text", "atomic_write", "sweep_temporaries"]
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "atomic_bytes",
+    "atomic_json",
+    "atomic_text",
+    "atomic_write",
+    "disk_errors",
+    "flush_folder",
+    "sweep_temporaries",
+]
 
 TEMPORARY_SUFFIX = ".pdeml-tmp"
 _TEMPORARY = re.compile(r"^\..*\.(\d+)-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX) + "$")
@@ -27,7 +36,7 @@ _NAME_BYTES = 100
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], consequence: str = "nothing was written") -> Iterator[Path]:
     """Give a temporary path in the same folder; on success it is flushed to disk and renamed to ``path``.
 
     On any exception, a keyboard interrupt among them, the temporary is removed and an older file stays as it was.
@@ -35,6 +44,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: where the finished file shall stand; its folder must exist. A symbolic link is followed.
+        consequence: what an error of the disk means, for its message.
 
     Yields:
         the temporary path: an empty file to be opened and written.
@@ -44,7 +54,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         RunError: if the file cannot be written (full disk, no permission); nothing is left behind.
     """
     target = _checked_target(path)
-    with _disk_errors(target):
+    with disk_errors(target, consequence):
         temporary = _create_temporary(target)
         try:
             yield temporary
@@ -54,7 +64,36 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
+
+
+@contextmanager
+def disk_errors(target: Path, consequence: str = "nothing was written") -> Iterator[None]:
+    """Turn what the disk refuses while ``target`` is written into a `RunError`; anything else passes unchanged.
+
+    Args:
+        target: the file being written.
+        consequence: end of the message: what is left on the disk.
+    """
+    try:
+        yield
+    except PdemlError:
+        raise
+    except (OSError, RuntimeError) as error:
+        reason = _disk_reason(error, target)
+        if reason is None:
+            raise
+        raise RunError(f"cannot write {str(target)!r}: {reason}; {consequence}") from error
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in ``folder`` to disk, after a rename; a disk that cannot do so is ignored."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def atomic_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -114,29 +153,6 @@ def _create_temporary(target: Path) -> Path:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-@contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a `RunError`; anything else passes unchanged."""
-    try:
-        yield
-    except PdemlError:
-        raise
-    except (OSError, RuntimeError) as error:
-        reason = _disk_reason(error, target)
-        if reason is None:
-            raise
-        raise RunError(f"cannot write {str(target)!r}: {reason}; nothing was written") from error
 
 
 def _disk_reason(error: BaseException, target: Path) -> str | None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +18,7 @@ import numpy as np
 
 from pdeml.errors import FileFormatError, PdemlError
 
-__all__ = ["available_memory", "open_hdf5", "read_array", "read_attributes", "reading", "require_memory"]
+__all__ = ["available_memory", "open_hdf5", "open_shared", "read_array", "read_attributes", "reading", "require_memory"]
 
 MAX_OBJECTS = 100_000
 MAX_ATTRIBUTE_BYTES = 64 * 2**20
@@ -31,16 +35,32 @@ STRUCTURAL = frozenset(
         "_Netcdf4Dimid",
     }
 )
-_LIBRARY_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError)
+# What h5py, zipfile, zlib, numpy and struct raise when they meet a damaged file.
+_LIBRARY_ERRORS = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    EOFError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager
-def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def reading(path: str | os.PathLike[str], what: str, folder: bool = False) -> Iterator[None]:
     """Turn any error of a file library inside into a one-line `FileFormatError` that names ``path``.
 
     Args:
         path: the file being read.
         what: what it should be, such as ``"an HDF5 file"``.
+        folder: whether it may be a folder too.
 
     Raises:
         FileFormatError: also if the file does not exist, is a folder, is empty or may not be read.
@@ -49,7 +69,7 @@ def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     try:
         if not file.exists():
             raise FileFormatError(f"{file}: no such file")
-        if not file.is_file():
+        if not file.is_file() and not (folder and file.is_dir()):
             raise FileFormatError(f"{file}: not a file but a folder or a device")
         if file.stat().st_size == 0:
             raise FileFormatError(f"{file}: the file is empty; expected {what}")
@@ -86,7 +106,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     with reading(path, "an HDF5 file"):
         if not h5py.is_hdf5(path):
             raise FileFormatError(f"{Path(path)}: not an HDF5 file")
-        with _open_shared(path) as file:
+        with open_shared(path) as file:
             _check_objects(file, Path(path))
             yield file
 
@@ -177,7 +197,7 @@ def _first_number(path: str) -> int | None:
         return None
 
 
-def _open_shared(path: str | os.PathLike[str]) -> h5py.File:
+def open_shared(path: str | os.PathLike[str]) -> h5py.File:
     """Open for reading, also where another process is still writing (and therefore locks the file)."""
     try:
         return h5py.File(path, "r")

@@ -3,7 +3,17 @@
 from pdeml.plot.animation import ANIMATIONS, animate_grid
 from pdeml.plot.fields import plot_grid, plot_points
 from pdeml.plot.history import plot_history
+from pdeml.plot.samples import plot_samples
 from pdeml.plot.shapes import plot_geometry
 from pdeml.plot.style import save_figure
 
-__all__ = ["ANIMATIONS", "animate_grid", "plot_geometry", "plot_grid", "plot_history", "plot_points", "save_figure"]
+__all__ = [
+    "ANIMATIONS",
+    "animate_grid",
+    "plot_geometry",
+    "plot_grid",
+    "plot_history",
+    "plot_points",
+    "plot_samples",
+    "save_figure",
+]

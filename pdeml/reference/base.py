@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,10 @@ class Reference(ABC):
         floor: relative L2 error of the reference where it knows best; errors near it mean nothing.
         description: one line for reports.
         unknowns: the real unknowns it knows, in declared order.
+        costly: whether the first value takes a computation, which is left until it is needed.
     """
+
+    costly: ClassVar[bool] = False
 
     floor: float
     description: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import sympy
 
 from pdeml.errors import InputError
 from pdeml.expr import evaluate, jet_of
+from pdeml.expr.jets import to_jets
 from pdeml.problem import Problem
 from pdeml.reference.exact import parameter_values
 from pdeml.sampling.functions import Function
@@ -90,15 +91,15 @@ class Case:
         return np.broadcast_to(evaluate(formula, {**self.numbers, **columns, **jets, **(known or {})}), shape)
 
     def _in_jets(self, expression: sympy.Basic) -> sympy.Basic:
-        from pdeml.expr.jets import to_jets
-
         return to_jets(expression, self.problem.names) if expression.has(sympy.Function) else expression
 
     def _input_symbols(self, formula: sympy.Basic) -> list[sympy.Symbol]:
         found = [symbol for symbol in formula.free_symbols if (jet := jet_of(symbol)) and jet[0] in self.inputs]
         return sorted(found, key=str)
 
-    def _input(self, symbol: sympy.Symbol, evaluated):  # noqa: ANN001, ANN202
+    def _input(
+        self, symbol: sympy.Symbol, evaluated: Callable[[Function, tuple[int, ...]], np.ndarray]
+    ) -> np.ndarray | float:
         name, index = jet_of(symbol)  # type: ignore[misc]
         function = self.inputs[name]
         orders = dict(zip(self.problem.names.coordinates, index, strict=True))

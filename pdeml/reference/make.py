@@ -10,14 +10,16 @@ from typing import Any
 from pdeml.errors import InputError, one_of, under
 from pdeml.problem import Problem
 from pdeml.reference.base import Reference
+from pdeml.reference.computed import ComputedReference
 from pdeml.reference.exact import ExactReference
 from pdeml.reference.file import FileReference
-from pdeml.reference.named import NAMED, named_reference
+from pdeml.reference.named import named_reference
 from pdeml.spec import ReferenceSpec, to_plain
 
 __all__ = ["make_reference"]
 
 KINDS = ("exact", "named", "file")
+"""What stands alone; ``solver`` has options beside it."""
 
 
 def make_reference(
@@ -26,12 +28,12 @@ def make_reference(
     """Build what a spec says under ``reference``.
 
     Args:
-        spec: ``{exact: {u: …}}``, ``{named: cole-hopf}`` or ``{file: ref.h5}``; None for no reference.
+        spec: ``{exact: {u: …}}``, ``{named: cole-hopf}``, ``{file: ref.h5}`` or ``{solver: auto}``; None for none.
         problem: what is solved.
         folder: what a relative path is relative to.
     Raises:
         InputError: with the path below ``reference``: an unknown kind or name, a formula that is not allowed, a file
-            that does not fit, a reference solver (there is none yet).
+            that does not fit, a solver that does not exist or refuses the problem.
     """
     if spec is None:
         return None
@@ -39,11 +41,7 @@ def make_reference(
         raise InputError(f"a reference is a mapping such as {{named: cole-hopf}}, got {spec!r}")
     given = dict(to_plain(spec)) if isinstance(spec, ReferenceSpec) else dict(spec)
     if "solver" in given:
-        raise InputError(
-            f"there is no reference solver {given['solver']!r} yet; a reference is one of exact (formulas), named "
-            f"({', '.join(NAMED)}) or file (a field file)",
-            ("solver",),
-        )
+        return ComputedReference.read(given, problem)
     if len(given) != 1:
         raise InputError(
             f"a reference has exactly one of {', '.join(KINDS)}; got {', '.join(map(str, given)) or 'none'}"

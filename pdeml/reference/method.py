@@ -68,7 +68,7 @@ class Method(Options):
         """Return the `Solved` whose ``array`` is given, as `solve` made it; nothing is computed."""
 
     def refine(self, problem: Problem, grid: Mapping[str, int]) -> dict[str, int]:
-        """Return the grid with every step halved: n points become 2 n where the coordinate is periodic, else 2 n - 1."""
+        """Return the grid with every step halved: n points become 2 n along a periodic coordinate, else 2 n - 1."""
         periodic = problem.periodic
         return {name: 2 * size if name in periodic else 2 * size - 1 for name, size in grid.items()}
 

@@ -14,11 +14,11 @@ __all__ = ["METHODS", "choose_method", "make_method"]
 
 METHODS: dict[str, tuple[str, str]] = {
     "characteristics": ("pdeml.reference.characteristics", "Characteristics"),
-    "fv": ("pdeml.reference.volumes", "FiniteVolumes"),
     "etdrk4": ("pdeml.reference.fourier", "ETDRK4"),
     "rk4cn": ("pdeml.reference.fourier", "RK4CN"),
     "imex": ("pdeml.reference.fourier", "IMEX"),
     "chebyshev": ("pdeml.reference.chebyshev", "Chebyshev"),
+    "fv": ("pdeml.reference.volumes", "FiniteVolumes"),
     "navier_stokes": ("pdeml.reference.flow", "NavierStokes"),
     "fem": ("pdeml.reference.fem", "FEM"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +13,6 @@ from pdeml.problem import Problem
 
 __all__ = ["Solved"]
 
-STENCIL = 6
-"""Stored times that take part in interpolation between them: degree 5."""
 CHUNK = 4_000_000
 """At most this many interpolated numbers in memory at once."""
 SAME = 1e-9
@@ -28,7 +27,10 @@ class Solved(ABC):
         times: the stored times (T,), increasing; None for a steady problem, and then T = 1 below.
         array: all coefficients or nodal values, float64; with ``method.solved(...)`` they make an equal object again.
         facts: how it was computed, for reports: steps, degrees of freedom, relative residual, …
+        stencil: stored times that take part in interpolation between them; 6 for degree 5, 2 where there are jumps.
     """
+
+    stencil: ClassVar[int] = 6
 
     problem: Problem
     times: np.ndarray | None
@@ -100,7 +102,7 @@ class Solved(ABC):
     def _stencils(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the stored times around each time and the weights of Lagrange interpolation on them, both (N, S)."""
         assert self.times is not None
-        count = min(STENCIL, len(self.times))
+        count = min(self.stencil, len(self.times))
         start = np.clip(np.searchsorted(self.times, times) - count // 2, 0, len(self.times) - count)
         rows = start[:, None] + np.arange(count)
         nodes, distance = self.times[rows], np.asarray(times)[:, None]

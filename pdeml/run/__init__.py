@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pdeml.run.api import load, solve
+    from pdeml.run.converting import convert
     from pdeml.run.evaluation import Evaluation, evaluate
     from pdeml.run.finding import find_run, find_spec
     from pdeml.run.folder import RunFolder
+    from pdeml.run.generating import (
+        GenerationPlan,
+        GenerationResult,
+        describe_recipe,
+        generate_spec,
+        make_generation_plan,
+    )
     from pdeml.run.inspection import inspect
     from pdeml.run.pictures import plot
     from pdeml.run.plan import RunPlan, make_plan
@@ -21,14 +29,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Evaluation",
+    "GenerationPlan",
+    "GenerationResult",
     "RunFolder",
     "RunPlan",
     "RunResult",
+    "convert",
+    "describe_recipe",
     "evaluate",
     "find_run",
     "find_spec",
+    "generate_spec",
     "inspect",
     "load",
+    "make_generation_plan",
     "make_plan",
     "plot",
     "predict",
@@ -38,9 +52,17 @@ __all__ = [
 
 _HOMES = {
     "pdeml.run.api": ("load", "solve"),
+    "pdeml.run.converting": ("convert",),
     "pdeml.run.evaluation": ("Evaluation", "evaluate"),
     "pdeml.run.finding": ("find_run", "find_spec"),
     "pdeml.run.folder": ("RunFolder",),
+    "pdeml.run.generating": (
+        "GenerationPlan",
+        "GenerationResult",
+        "describe_recipe",
+        "generate_spec",
+        "make_generation_plan",
+    ),
     "pdeml.run.inspection": ("inspect",),
     "pdeml.run.pictures": ("plot",),
     "pdeml.run.plan": ("RunPlan", "make_plan"),

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import pdeml_datasets
 from pdeml.errors import InputError, did_you_mean
 from pdeml.run.folder import RunFolder
 from pdeml.spec import Document, load_spec
@@ -15,8 +16,12 @@ __all__ = ["find_run", "find_spec", "run_name"]
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
-def find_spec(text: str | os.PathLike[str]) -> Document:
-    """Read a spec: a file, or the name of a shipped problem where there is no such file.
+def find_spec(text: str | os.PathLike[str], recipe: bool = False) -> Document:
+    """Read a spec: a file, or the name of a shipped problem or recipe where there is no such file.
+
+    Args:
+        text: the file or name.
+        recipe: whether a recipe is meant where a problem has the same name.
 
     Raises:
         SpecError: the file is wrong.
@@ -24,18 +29,21 @@ def find_spec(text: str | os.PathLike[str]) -> Document:
     """
     given = os.fspath(text)
     if not given.strip():
-        raise InputError("give a spec file, or the name of a shipped problem")
+        raise InputError("give a spec file, or the name of a shipped problem or recipe")
     if Path(given).is_file() or not _BARE.match(given):
         return load_spec(given)
     from pdeml.problem import library  # only here: it loads sympy
 
-    shipped = library.names()
+    problems = {name: library.path(name) for name in library.names()}
+    shipped = {**problems, **pdeml_datasets.recipes(), **({} if recipe else problems)}
     if given in shipped:
-        return load_spec(library.path(given))
+        return load_spec(shipped[given])
     here = sorted(str(file) for file in (*Path().glob("*.yaml"), *Path().glob("*.yml")))[:200]
     near = did_you_mean(given, [*shipped, *here]) or did_you_mean(f"{given}.yaml", here)
     what = "is a folder" if Path(given).is_dir() else "there is no such file"
-    raise InputError(f"{given!r}: {what}, and no shipped problem of that name; shipped are {', '.join(shipped)}{near}")
+    raise InputError(
+        f"{given!r}: {what}, and no shipped problem or recipe of that name; shipped are {', '.join(shipped)}{near}"
+    )
 
 
 def find_run(text: str | os.PathLike[str]) -> RunFolder:

@@ -1,46 +1,70 @@
-"""What is in a run, a field file or a tensor file, in words; needs no torch."""
+"""What is in a run, a data set, a field file or a tensor file, in words; needs torch for ``.pt`` files alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from pdeml.errors import FileFormatError, InputError, PdemlError
-from pdeml.files import open_hdf5, read_attributes, read_json_lines, reading, tensor_shapes, variable_dims
+from pdeml.data import open_source
+from pdeml.errors import InputError, PdemlError
+from pdeml.files import open_hdf5, read_attributes, read_json_lines, tensor_shapes, variable_dims
+from pdeml.run.describing import describe_samples
 from pdeml.run.finding import find_run
 from pdeml.run.folder import RunFolder
 
 __all__ = ["inspect"]
 
-_FOREIGN = (".mat", ".npz", ".npy", ".pt", ".pth", ".nc", ".csv")
+_CASES = re.compile(r"case\d+|bc|geo|prop|cavity|tube|dam|cylinder")
+_DATA_ENDINGS = (".npy", ".h5", ".hdf5")
 
 
-def inspect(path: str | os.PathLike[str]) -> str:
-    """Describe a run directory, a field file, a data set of ours or a checkpoint.
+def inspect(
+    path: str | os.PathLike[str],
+    *,
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    coordinates: Mapping[str, Any] | None = None,
+) -> str:
+    """Describe a run directory, a field file, a data set of any format that is read, or a checkpoint.
+
+    Args:
+        path: the file or folder.
+        inputs: names in a data set, as of `pdeml.data.open_source`; likewise ``outputs`` and ``coordinates``.
+        outputs: see ``inputs``.
+        coordinates: see ``inputs``.
 
     Raises:
-        InputError: there is nothing, or it is nothing of ours.
+        InputError: there is nothing, or nothing that is known.
     """
     given = Path(path)
     if RunFolder(given.parent).checkpoint == given and RunFolder(given.parent).state.is_file():
         given = RunFolder(given.parent).state
-    if given.is_dir() or not given.exists():
+    if not given.exists() or (given.is_dir() and not _is_data_folder(given)):
         return "\n".join(_run(find_run(given)))
     ending = given.suffix.lower()
     if ending in (".yaml", ".yml"):
         raise InputError(f"{given} is a spec; `pdeml validate {given}` says what it describes")
     if ending == ".safetensors":
         return "\n".join(_tensors(given))
-    with reading(given, "a run, an HDF5 file or a .safetensors file"), given.open("rb") as stream:
-        is_hdf5 = h5py.is_hdf5(given) or stream.read(8) == b"\x89HDF\r\n\x1a\n"
-    if is_hdf5:
-        return "\n".join(_hdf5(given))
-    what = f"{ending} files are not read yet" if ending in _FOREIGN else "it is none of these"
-    raise FileFormatError(f"{given}: inspect knows runs, pdeml's HDF5 files and .safetensors files; {what}")
+    if _is_field(given):
+        return "\n".join(_field(given))
+    with open_source(given, inputs=inputs, outputs=outputs, coordinates=coordinates) as source:
+        return "\n".join(describe_samples(source))
+
+
+def _is_data_folder(folder: Path) -> bool:
+    """Whether a folder that is no run may be a data set: it holds arrays, or folders of cases."""
+    if RunFolder(folder).kind == "run":
+        return False
+    return any(
+        entry.suffix.lower() in _DATA_ENDINGS or (entry.is_dir() and _CASES.fullmatch(entry.name))
+        for entry in folder.iterdir()
+    )
 
 
 def _run(folder: RunFolder) -> Iterator[str]:
@@ -59,7 +83,7 @@ def _run(folder: RunFolder) -> Iterator[str]:
         shown = ", ".join(f"{key} {value:.2e}" for key, value in last.items() if isinstance(value, (int, float)))
         yield f"  metrics: {len(rows)} steps" + (f", last {shown}" if shown else "")
     if folder.fields.is_file():
-        yield from (f"  {line}" for line in _hdf5(folder.fields))
+        yield from (f"  {line}" for line in _field(folder.fields))
 
 
 def _summary(summary: dict[str, Any]) -> Iterator[str]:
@@ -74,16 +98,19 @@ def _summary(summary: dict[str, Any]) -> Iterator[str]:
     yield "  versions: " + ", ".join(f"{name} {text}" for name, text in (summary.get("versions") or {}).items())
 
 
-def _hdf5(path: Path) -> Iterator[str]:
+def _is_field(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return str(file.attrs.get("pdeml_format", "")).startswith("field/")
+    except (OSError, RuntimeError, KeyError):
+        return False
+
+
+def _field(path: Path) -> Iterator[str]:
     with open_hdf5(path) as file:
         attrs = read_attributes(file, strict=False)
-        kind = str(attrs.get("pdeml_format", ""))
-        if not kind.startswith(("field/", "dataset/")):
-            keys = ", ".join(sorted(file)[:6]) or "nothing"
-            raise FileFormatError(
-                f"{path}: an HDF5 file, but none of pdeml's (it holds {keys}); foreign formats come later"
-            )
-        yield f"{path.name}: {kind.partition('/')[0]} ({kind})" + (f", {attrs['title']}" if attrs.get("title") else "")
+        kind = attrs["pdeml_format"]
+        yield f"{path.name}: field ({kind})" + (f", {attrs['title']}" if attrs.get("title") else "")
         arrays = {
             name: item for name, item in file.items() if isinstance(item, h5py.Dataset) and item.shape is not None
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ class RunPlan:
         solver: the method with its options.
         preview: what the solver will do with the problem.
         reference: what the solution is compared with, or none.
-        held_out: points of the reference for the error while training.
         grid: points per coordinate of ``fields.h5``.
         points: (N, D) in place of the grid, or none.
         resolved: the spec with overrides, defaults and absolute paths written out.
@@ -50,11 +50,17 @@ class RunPlan:
     solver: SolverOptions
     preview: Preview
     reference: Reference | None
-    held_out: HeldOut | None
     grid: Mapping[str, int]
     points: np.ndarray | None
     resolved: Spec
     notes: tuple[str, ...]
+
+    @cached_property
+    def held_out(self) -> HeldOut | None:
+        """Points of the reference for the error while training."""
+        if self.reference is None:
+            return None
+        return held_out(self.problem, self.reference, getattr(self.solver, "seed", 0))
 
     @property
     def text(self) -> str:
@@ -76,13 +82,14 @@ def make_plan(document: Document) -> RunPlan:
         preview = solver.preview(problem)
     with document.errors("reference"):
         reference = make_reference(document.spec.reference, problem, document.folder)
-        check = None if reference is None else held_out(problem, reference, getattr(solver, "seed", 0))
     grid, points = _export(document, problem)
-    if reference is not None:
-        with document.errors("reference"):
-            reference.floor_at(_compared(problem, grid, points))
     resolved = _resolve(document, name, solver, grid)
-    return RunPlan(name, problem, solver, preview, reference, check, grid, points, resolved, notes)
+    plan = RunPlan(name, problem, solver, preview, reference, grid, points, resolved, notes)
+    if reference is not None and not reference.costly:
+        with document.errors("reference"):
+            _ = plan.held_out
+            reference.floor_at(_compared(problem, grid, points))
+    return plan
 
 
 def make_problem(document: Document, name: str | None = None) -> Problem:
@@ -125,7 +132,7 @@ def choose(kind: str) -> tuple[str, tuple[str, ...]]:
 def _refuse_what_is_to_come(document: Document) -> None:
     spec, existing = document.spec, f"solvers that exist: {', '.join(KINDS)}"
     if spec.generate is not None:
-        message = f"data sets cannot be generated yet; remove 'generate' and solve the problem itself ({existing})"
+        message = "a recipe for a data set: `pdeml generate` makes it; remove 'generate' to solve the problem itself"
         raise document.error(message, ("generate",))
     if spec.data:
         raise document.error(f"no solver uses data yet; remove 'data' and give conditions ({existing})", ("data",))

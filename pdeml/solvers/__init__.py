@@ -10,12 +10,14 @@ from pdeml.errors import InputError, one_of
 if TYPE_CHECKING:
     from pdeml.solvers.options import Preview, SolverOptions
     from pdeml.solvers.pinn import PINN
+    from pdeml.solvers.reference import ReferenceSolver
     from pdeml.solvers.solution import Record, Solution
 
-__all__ = ["KINDS", "PINN", "Preview", "Record", "Solution", "SolverOptions", "solver_class"]
+__all__ = ["KINDS", "PINN", "Preview", "Record", "ReferenceSolver", "Solution", "SolverOptions", "solver_class"]
 
 KINDS: dict[str, tuple[str, str]] = {
     "pinn": ("pdeml.solvers.pinn", "PINN"),
+    "reference": ("pdeml.solvers.reference", "ReferenceSolver"),
 }
 """kind -> (module, class)"""
 

@@ -55,6 +55,7 @@ class Record:
         exact: conditions that hold exactly, by construction.
         notes: what the solver chose by itself, and warnings.
         learned: parameter -> value found.
+        estimate: the relative L2 error that the solver itself estimates, where it can.
     """
 
     reason: str
@@ -69,10 +70,14 @@ class Record:
     exact: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     learned: Mapping[str, float] = field(default_factory=dict)
+    estimate: float | None = None
 
     @property
     def verdict(self) -> str:
         """Whether it converged, stopped early, or did not solve the problem at all."""
+        if self.estimate is not None:
+            trusted = self.estimate <= UNTRUSTED
+            return ("converged: " if self.converged else "stopped: " if trusted else "not solved: ") + self.reason
         name, worst = max(self.residuals.items(), key=lambda item: item[1], default=("", 0.0))
         if not worst <= UNTRUSTED:
             return (
@@ -206,6 +211,7 @@ class Solution:
             "exact_conditions": list(record.exact),
             "notes": list(record.notes),
             "learned": dict(record.learned),
+            "estimate": record.estimate,
             "reference_floor": self.floor if self.errors else None,
         }
 
@@ -222,6 +228,8 @@ class Solution:
             f"  error of {name}: relative L2 {e.relative_l2:.2e}, maximum {e.max:.2e}, relative H1 {e.h1:.2e}"
             for name, e in self.errors.items()
         ]
+        if record.estimate is not None:
+            lines.append(f"  estimated relative L2 error: {record.estimate:.2e} (from the last refinements)")
         lines += [f"  {name} = {value:.6g} (learned)" for name, value in record.learned.items()]
         lines.append(
             f"  {record.steps} steps, {record.parameters} parameters, {record.seconds:.1f} s on {record.device} "

@@ -12,9 +12,11 @@ from .errors import show
 from .fields import (
     Count,
     Formula,
+    Free,
     Given,
     Name,
     Names,
+    Number,
     Portion,
     PositiveNumber,
     Seed,
@@ -52,8 +54,8 @@ Kernels = Annotated[
 ]
 Executor = Annotated[
     str,
-    PlainValidator(choice("processes", "dask", what="an executor")),
-    WithJsonSchema({"enum": ["processes", "dask"]}),
+    PlainValidator(choice("processes", "dask", "serial", what="an executor")),
+    WithJsonSchema({"enum": ["processes", "dask", "serial"]}),
 ]
 
 
@@ -169,14 +171,29 @@ class SplitSpec(SpecNode):
 class GenerateSpec(SpecNode):
     """What `pdeml generate` writes."""
 
+    aliases: ClassVar[dict[str, str]] = {"from": "start"}
+
     samples: Count = Field(description="number of samples")
     output: Given[dict[Name, Count]] = Field(None, description="points per coordinate in the file")
     split: Given[SplitSpec] = Field(None, description="train, validation, test")
-    executor: Given[Executor] = Field(None, description="default: processes")
+    start: Given[Number] = Field(None, description="the first time in the file (also: from); default: the time's start")
+    unknowns: Given[Names] = Field(None, description="which of them are written; default: all")
+    precision: Given[Precision] = Field(None, description="of the numbers in the file; default: float32")
+    gzip: Given[Count] = Field(None, description="level of compression, 1 to 9; default: none")
+    codecs: Given[dict[Name, Free]] = Field(
+        None, description="array: {kind: mantissa | bfloat16 | float32 | spectral, tolerance: relative L2, ...}"
+    )
+    batch: Given[Count] = Field(None, description="samples solved together; default: by the size of the grid")
+    executor: Given[Executor] = Field(None, description="processes (default), dask, or serial: in this process")
     workers: Given[Count] = Field(None, description="default: one a core")
+    scheduler: Given[Text] = Field(None, description="address of a Dask scheduler; default: a cluster on this machine")
 
     @model_validator(mode="after")
-    def _split_fits(self) -> GenerateSpec:
+    def _consistent(self) -> GenerateSpec:
+        if self.gzip is not None and self.gzip > 9:
+            raise InputError(f"a level of compression is at most 9, got {self.gzip}", ("gzip",))
+        if self.scheduler is not None and self.executor != "dask":
+            raise InputError("goes with 'executor: dask'", ("scheduler",))
         if self.split is not None:
             parts = [getattr(self.split, key) for key in self.split.given]
             total = sum(

@@ -150,8 +150,7 @@ class InputSpec(OpenNode):
     def _consistent(self) -> InputSpec:
         known = type(self).model_fields
         for key in self.options:
-            near = did_you_mean(key, known)
-            if near or self.field is None:
+            if self.field is None or did_you_mean(key, known):
                 raise InputError(one_of(key, known, "a key of an input"), (key,))
         if self.field is not None and self.value is not None:
             raise ValueError("needs one of field, value, not both")

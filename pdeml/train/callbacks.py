@@ -105,6 +105,10 @@ class Interruption(Callback):
 
     def on_step(self, event: Event) -> str | None:
         """Ask to stop if a signal came."""
+        return self.on_progress(1.0)
+
+    def on_progress(self, share: float) -> str | None:
+        """Ask to stop if a signal came."""
         return None if self.signal is None else f"interrupted by {signal.Signals(self.signal).name}"
 
     @contextmanager
@@ -193,6 +197,11 @@ class RichProgress(Callback):
             self._task = self._bar.add_task(self._title, total=event.steps, completed=event.state.step - 1, seen="")
         rate = (event.state.step - self._first) / max(event.seconds, 1e-9)
         self._bar.update(self._task, completed=event.state.step, seen=f"{_described(self._seen)} {rate:.0f}/s")
+
+    def on_progress(self, share: float) -> None:
+        """Move the bar within a step."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=int(self._bar.tasks[0].completed) + min(share, 0.999))
 
     def on_end(self, event: Event) -> None:
         """Leave the bar as it is."""

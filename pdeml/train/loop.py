@@ -62,6 +62,10 @@ class Callback:
         """Look at a step. A returned text stops the training for that reason."""
         return None
 
+    def on_progress(self, share: float) -> str | None:
+        """Look at the share of a long step that is done. A returned text asks to stop, as of `on_step`."""
+        return None
+
     def on_end(self, event: Event) -> None:
         """Look at the last step, however training ended (unless it diverged)."""
 

@@ -113,13 +113,13 @@ def test_a_device_that_is_not_there_is_named_as_it_was_given(cli):
     assert found.err.startswith("pdeml: --device cuda:77: ")
 
 
-def test_recipes_are_refused(cli):
+def test_recipes_are_not_trained(cli):
     text = Path("small.yaml").read_text()
     recipe = text[: text.index("solver:")].replace("exact: {u: exp(-alpha*pi**2*t)*sin(pi*x)}", "solver: fem")
     Path("recipe.yaml").write_text(recipe + "generate: {samples: 3}\n")
     found = cli("train", "recipe.yaml")
     assert found.code == 2
-    assert "cannot be generated yet" in found.err
+    assert "`pdeml generate` makes it" in found.err
 
 
 def test_divergence_keeps_the_best_state_and_exits_1(cli):

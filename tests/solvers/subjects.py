@@ -10,13 +10,19 @@ import pdeml as pm
 
 SMALL: dict[str, dict[str, Any]] = {
     "pinn": {"width": 5, "depth": 1, "steps": 4, "points": 30, "condition_points": 8},
+    "reference": {"tolerance": 1e-5},
 }
 """kind -> options with which a fit takes a moment."""
 
 ABLE: dict[str, dict[str, Any]] = {
     "pinn": {"width": 8, "depth": 2, "steps": 60, "points": 250, "condition_points": 32},
+    "reference": {"tolerance": 1e-5},
 }
 """kind -> options that solve the problems below in about a second each."""
+
+
+DETERMINISTIC = ("reference",)
+"""Kinds that draw nothing."""
 
 
 @dataclass(frozen=True)

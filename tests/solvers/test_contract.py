@@ -10,7 +10,7 @@ from pdeml.errors import InputError
 from pdeml.solvers import KINDS, SolverOptions, solver_class
 from pdeml.train import Callback, Event
 
-from .subjects import ABLE, KNOWN, SMALL
+from .subjects import ABLE, DETERMINISTIC, KNOWN, SMALL
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 HEAT = KNOWN["heat"].problem
@@ -29,10 +29,10 @@ def values(solution: pm.Solution, problem: pm.Problem) -> np.ndarray:
 @every_kind
 def test_a_solution_says_how_good_it_is(kind: str):
     solution = small(kind).fit(HEAT())
-    assert solution.record.residuals
+    assert solution.record.residuals or solution.record.estimate is not None
     assert all(np.isfinite(norm) and norm >= 0 for norm in solution.record.residuals.values())
     report = solution.report()
-    for word in ("residual", f"seed {solution.record.seed}", solution.verdict, solution.record.device, " s on "):
+    for word in ("residual" if solution.record.residuals else "estimated", f"seed {solution.record.seed}", solution.verdict, solution.record.device, " s on "):
         assert word in report
     for name in solution.record.exact:
         assert name in report
@@ -45,7 +45,7 @@ def test_the_seed_decides(kind: str):
     problem = HEAT()
     first, again, other = (values(small(kind, seed=seed).fit(problem), problem) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
+    assert np.array_equal(first, other) == (kind in DETERMINISTIC)
 
 
 @every_kind

@@ -1,0 +1,149 @@
+"""``pdeml generate``: the command, and its progress on a terminal or in a log."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdeml.cli.progress import Show, sample_progress
+from pdeml.errors import InputError
+
+if TYPE_CHECKING:
+    from pdeml.run import GenerationPlan, GenerationResult
+    from pdeml.spec import Document
+
+__all__ = ["first_comment", "generate", "validate_recipe"]
+
+
+def generate(arguments: Namespace) -> int:
+    """Generate a data set from a recipe."""
+    document = _recipe(arguments)
+    from pdeml.run import generate_spec  # only here: it loads torch, and a wrong recipe is told without
+    from pdeml.run.finding import run_name
+
+    with _progress(run_name(document), arguments.quiet) as progress:
+        result = generate_spec(
+            document,
+            arguments.output,
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            watch=progress.watch,
+            announce=progress.announce,
+        )
+    if result.status == "interrupted":
+        _say_interrupted(result, arguments)
+        return 128 + (result.signal or 2)
+    if not arguments.quiet:
+        print("\n".join(_said(result)))
+    return 0
+
+
+def validate_recipe(document: Document) -> int:
+    """Check a recipe and print what would be generated."""
+    from pdeml.run import describe_recipe, make_generation_plan
+
+    plan = make_generation_plan(document)
+    print(describe_recipe(plan))
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
+
+
+def first_comment(path: Path) -> str:
+    """Return the comment in the first line of a spec: what it is about."""
+    with path.open(encoding="utf-8") as file:
+        return file.readline().removeprefix("#").strip()
+
+
+def _recipe(arguments: Namespace) -> Document:
+    from pdeml.run.finding import find_spec
+    from pdeml.spec import apply_overrides
+
+    document = find_spec(arguments.recipe, recipe=True)
+    options = []
+    if arguments.samples is not None:
+        from pdeml.run.splitting import resized
+
+        options += resized(document, _count("--samples", arguments.samples))
+    if arguments.workers is not None:
+        options.append(f"generate.workers={_count('--workers', arguments.workers)}")
+    if arguments.executor is not None:
+        if arguments.executor not in ("processes", "dask", "serial"):
+            raise InputError(f"--executor {arguments.executor}: allowed are processes, dask, serial")
+        options.append(f"generate.executor={arguments.executor}")
+    if document.spec.generate is None:
+        raise document.error("is no recipe: it has no 'generate', such as generate: {samples: 100}")
+    overrides = [*options, *arguments.set]
+    return apply_overrides(document, overrides) if overrides else document
+
+
+def _count(option: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < 1:
+        raise InputError(f"{option} {text}: must be a whole number of at least 1")
+    return int(text)
+
+
+def _say_interrupted(result: GenerationResult, arguments: Namespace) -> None:
+    import signal
+
+    name = signal.Signals(result.signal or signal.SIGINT).name
+    given = {"-o": arguments.output, "--samples": arguments.samples}
+    options = "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value is not None)
+    options += "".join(f" --set {shlex.quote(change)}" for change in arguments.set)
+    again = f"pdeml generate {shlex.quote(arguments.recipe)}{options} --resume"
+    print(f"interrupted by {name} after {result.done} samples; to go on: {again}", file=sys.stderr)
+
+
+def _said(result: GenerationResult) -> Iterator[str]:
+    size = result.path.stat().st_size / 2**20
+    if result.status == "already":
+        yield f"{result.path} is finished already, nothing to do: {result.done} samples, {size:.1f} MiB"
+        return
+    rate = result.made / max(result.seconds, 1e-9)
+    took = f"{result.seconds:.1f} s ({rate:.3g} samples/s)"
+    yield f"wrote {result.path}: {result.done} samples, {size:.1f} MiB, in {took}"
+    for name, value in result.largest.items():
+        yield f"  largest {name.replace('_', ' ')}: {value:.2g}"
+    if result.picture is not None:
+        yield f"wrote {result.picture}"
+
+
+class _Progress:
+    """Nothing: what ``--quiet`` shows."""
+
+    def announce(self, plan: GenerationPlan, path: Path) -> None:
+        """Learn what will be made."""
+
+    def watch(self, done: int) -> None:
+        """Learn how many samples are finished."""
+
+
+class _Told(_Progress):
+    """Tell the plan in one line, and its warnings; then let ``show`` tell the progress."""
+
+    def __init__(self, show: Show):
+        self._show, self._samples = show, 0
+
+    def announce(self, plan: GenerationPlan, path: Path) -> None:
+        self._samples = plan.samples
+        source, many = plan.recipe.source.describe(), "worker" if plan.workers == 1 else "workers"
+        print(f"{path}: {plan.samples} samples from {source}, {plan.workers} {many}", file=sys.stderr)
+        for warning in plan.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+
+    def watch(self, done: int) -> None:
+        self._show(done, self._samples)
+
+
+@contextmanager
+def _progress(name: str, quiet: bool) -> Iterator[_Progress]:
+    if quiet:
+        yield _Progress()
+    else:
+        with sample_progress(name) as show:
+            yield _Told(show)
