@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pdeml.field import Field
     from pdeml.geometry import Box, Disk, Interval, Polygon, Rectangle
     from pdeml.problem import Condition, Dirichlet, Final, Initial, Neumann, Periodic, Problem, manufactured
-    from pdeml.run import load, solve
+    from pdeml.run import generate, load, solve
     from pdeml.solvers import PINN, ReferenceSolver
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "ReferenceSolver",
     "__version__",
     "errors",
+    "generate",
     "load",
     "manufactured",
     "solve",
@@ -57,7 +58,7 @@ _HOMES = {
         "Problem",
         "manufactured",
     ),
-    "pdeml.run": ("load", "solve"),
+    "pdeml.run": ("generate", "load", "solve"),
     "pdeml.solvers": ("PINN", "ReferenceSolver"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -61,25 +61,13 @@ def first_comment(path: Path) -> str:
 
 
 def _recipe(arguments: Namespace) -> Document:
-    from pdeml.run.finding import find_spec
-    from pdeml.spec import apply_overrides
+    from pdeml.run.recipes import find_recipe
 
-    document = find_spec(arguments.recipe, recipe=True)
-    options = []
-    if arguments.samples is not None:
-        from pdeml.run.splitting import resized
-
-        options += resized(document, _count("--samples", arguments.samples))
-    if arguments.workers is not None:
-        options.append(f"generate.workers={_count('--workers', arguments.workers)}")
-    if arguments.executor is not None:
-        if arguments.executor not in ("processes", "dask", "serial"):
-            raise InputError(f"--executor {arguments.executor}: allowed are processes, dask, serial")
-        options.append(f"generate.executor={arguments.executor}")
-    if document.spec.generate is None:
-        raise document.error("is no recipe: it has no 'generate', such as generate: {samples: 100}")
-    overrides = [*options, *arguments.set]
-    return apply_overrides(document, overrides) if overrides else document
+    samples = None if arguments.samples is None else _count("--samples", arguments.samples)
+    workers = None if arguments.workers is None else _count("--workers", arguments.workers)
+    if arguments.executor not in (None, "processes", "dask", "serial"):
+        raise InputError(f"--executor {arguments.executor}: allowed are processes, dask, serial")
+    return find_recipe(arguments.recipe, samples, workers, arguments.executor, arguments.set)
 
 
 def _count(option: str, text: str) -> int:

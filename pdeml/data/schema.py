@@ -6,9 +6,10 @@ A data set is a valid netCDF-4 file:
   ``seed``, and ``samples``: how many there shall be when it is finished;
 - one 1-D dimension scale a coordinate, with ``units``, ``axis`` where it has one, and ``role = "coordinate"``;
 - arrays ``name(sample, ...)`` with ``units``, ``long_name``, ``role`` (``input``, ``output``, ``parameter``), chunks of
-  whole samples (at least 256 KiB where samples are small), Fletcher-32 checksums, and statistics over all finite values
-  as the attributes ``mean``, ``std``, ``min``, ``max``, ``count``; after a lossy codec also its options, ``codec``, and
-  the largest error of a sample, ``codec_relative_l2``, ``codec_max``, ``codec_h1``;
+  whole samples (at least 256 KiB where samples are small), Fletcher-32 checksums, and statistics over the finite values
+  of the training part (of all samples where there is none) as the attributes ``mean``, ``std``, ``min``, ``max``,
+  ``count``; after a lossy codec also its options, ``codec``, and the largest error of a sample, ``codec_relative_l2``,
+  ``codec_max``, ``codec_h1``;
 - ``split(sample)``: which part a sample belongs to, as CF flags (``flag_values``, ``flag_meanings``), -1 for none; an
   auxiliary coordinate of ``sample``.
 

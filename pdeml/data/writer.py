@@ -88,7 +88,9 @@ class Writer:
         self.done += 1
 
     def finish(self, split: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Add statistics and split, flush everything to the disk, and rename the file.
+        """Add split and statistics, flush everything to the disk, and rename the file.
+
+        The statistics are those of the training part, or of all samples where there is none.
 
         Args:
             split: ``train``, ``validation`` and ``test`` (any of them) -> sample numbers, which must not overlap.
@@ -103,7 +105,7 @@ class Writer:
         with disk_errors(self.path, f"all samples are kept in {self.part.name!r}"):
             for number, part in enumerate(parts):
                 self._store.write(SPLIT, number, part)
-            statistics = self._statistics()
+            statistics = self._statistics(_seen_in_training(parts))
             for name, values in statistics.items():
                 self._store.set_attributes(name, values)
             self._store.flush()
@@ -185,14 +187,21 @@ class Writer:
             largest[key] = max(largest[key], value)
         return coded
 
-    def _statistics(self) -> dict[str, dict[str, float]]:
+    def _statistics(self, counted: np.ndarray) -> dict[str, dict[str, float]]:
         result = {name: Moments() for name in self.schema.arrays}
         with NativeSource(self.part) as source:
             for name, info in self.schema.arrays.items():
                 step = samples_per_chunk(info, self.samples)
                 for start in range(0, self.samples, step):
-                    result[name].add(source.read(name, slice(start, start + step)))
+                    if (kept := counted[start : start + step]).any():
+                        result[name].add(source.read(name, slice(start, start + step))[kept])
         return {name: moments.statistics() for name, moments in result.items()}
+
+
+def _seen_in_training(parts: np.ndarray) -> np.ndarray:
+    """Return which samples the statistics are over: what is tested on must not shift and scale what is trained on."""
+    training = parts == PARTS.index("train")
+    return training if training.any() else np.ones(len(parts), bool)
 
 
 def _root_attributes(attrs: Mapping[str, Any], samples: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pdeml.run.api import load, solve
+    from pdeml.run.api import generate, load, solve
     from pdeml.run.converting import convert
     from pdeml.run.evaluation import Evaluation, evaluate
     from pdeml.run.finding import find_run, find_spec
@@ -39,6 +39,7 @@ __all__ = [
     "evaluate",
     "find_run",
     "find_spec",
+    "generate",
     "generate_spec",
     "inspect",
     "load",
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "pdeml.run.api": ("load", "solve"),
+    "pdeml.run.api": ("generate", "load", "solve"),
     "pdeml.run.converting": ("convert",),
     "pdeml.run.evaluation": ("Evaluation", "evaluate"),
     "pdeml.run.finding": ("find_run", "find_spec"),

@@ -1,4 +1,4 @@
-"""``pm.solve`` and ``pm.load``."""
+"""``pm.solve``, ``pm.load`` and ``pm.generate``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from pdeml.field import Error
 from pdeml.problem import Problem
 from pdeml.run.finding import find_run
 from pdeml.run.folder import RunFolder
+from pdeml.run.generating import GenerationResult, generate_spec
 from pdeml.run.plan import choose, make_problem, make_solver
+from pdeml.run.recipes import find_recipe
 from pdeml.solvers import KINDS, Solution, SolverOptions, solver_class
 from pdeml.spec import load_spec
 from pdeml.train import RichProgress, TrainState, load_state
 
-__all__ = ["load", "noted", "restore", "solve"]
+__all__ = ["generate", "load", "noted", "restore", "solve"]
 
 
 def solve(
@@ -56,6 +58,40 @@ def solve(
     if kind not in KINDS:
         raise InputError(one_of(kind, ["auto", *KINDS], "a solver that exists"))
     return noted(_fit(solver_class(kind)(**options), problem, data), notes)
+
+
+def generate(
+    recipe: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    samples: int | None = None,
+    workers: int | None = None,
+    executor: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> GenerationResult:
+    """Generate a data set of solutions, as `pdeml generate` does.
+
+    Args:
+        recipe: a file, or the name of a shipped recipe such as ``darcy-smooth``.
+        output: the HDF5 file; default ``NAME.h5`` in the current folder.
+        samples: their number; default: what the recipe says.
+        workers: processes; default: one a core.
+        executor: ``processes``, ``dask`` or ``serial``.
+        resume: continue an unfinished file that is there.
+        overwrite: replace what is there.
+
+    Returns: what was written and how long it took.
+
+    Raises:
+        InputError: the recipe is wrong, or something stands at ``output``.
+        RunError: a sample cannot be made, or the disk refuses; the finished samples are kept in the ``.part``.
+    """
+    for name, count in (("samples", samples), ("workers", workers)):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise InputError(f"{name} must be a whole number of at least 1, got {count!r}")
+    document = find_recipe(recipe, samples, workers, executor)
+    return generate_spec(document, output, resume=resume, overwrite=overwrite)
 
 
 def _fit(solver: SolverOptions, problem: Problem | None, data: Any) -> Solution:

@@ -47,7 +47,8 @@ def _range(source: Source, info: ArrayInfo) -> str:
     statistics = getattr(source, "statistics", {}).get(info.name, {})
     if math.isfinite(statistics.get("mean", math.nan)):
         mean, std = statistics["mean"], statistics["std"]
-        return f"from {statistics['min']:.4g} to {statistics['max']:.4g}, mean {mean:.4g}, std {std:.4g}"
+        where = " in training" if len(source.split.get("train", ())) else ""
+        return f"from {statistics['min']:.4g} to {statistics['max']:.4g}, mean {mean:.4g}, std {std:.4g}{where}"
     if not source.length:
         return "no sample yet"
     values, where = _look(source, info)

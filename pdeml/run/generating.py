@@ -19,7 +19,7 @@ from pdeml.plot import plot_samples, save_figure
 from pdeml.problem import summary
 from pdeml.reference.generation import Batches, Recipe, run_batches
 from pdeml.run.finding import run_name
-from pdeml.run.splitting import split_samples
+from pdeml.run.recipes import split_samples
 from pdeml.solvers.device import choose_device
 from pdeml.spec import Document, dump_spec, make_spec, to_plain
 from pdeml.train import Interruption

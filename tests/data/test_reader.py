@@ -248,8 +248,9 @@ def test_several_files_are_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(source.split["train"], [0, 2, 3, 4, 6, 7])
         np.testing.assert_array_equal(source.split["test"], [1, 5, 8])
         whole = np.concatenate([expected(schema, "u", range(n)) for n in (2, 4, 3)])
+        seen = np.concatenate([expected(schema, "u", range(n - 1)) for n in (2, 4, 3)])
         assert source.statistics["u"] == pytest.approx(
-            {"mean": whole.mean(), "std": whole.std(), "min": whole.min(), "max": whole.max(), "count": whole.size}
+            {"mean": seen.mean(), "std": seen.std(), "min": seen.min(), "max": seen.max(), "count": seen.size}
         )
         for samples in (slice(None), slice(1, 8, 3), [8, 0, 5, 5]):
             np.testing.assert_array_equal(

@@ -146,6 +146,16 @@ def test_statistics_leave_out_nan(tmp_path: Path) -> None:
     assert validate(writer.path, data=True) == ["array 'u', sample 0: holds values that are not finite"]
 
 
+def test_statistics_are_those_of_the_training_part(tmp_path: Path) -> None:
+    schema = Schema({"u": ArrayInfo("u", ("x",), (2,), np.float64, "output")})
+    with Writer(tmp_path / "a.h5", schema, 4, ATTRS) as writer:
+        for value in (1.0, 100.0, 3.0, -100.0):
+            writer.append({"u": [value, value]})
+        writer.finish({"train": [0, 2], "test": [1, 3]})
+    with open_source(writer.path) as source:
+        assert source.statistics["u"] == {"mean": 2.0, "std": 1.0, "min": 1.0, "max": 3.0, "count": 4.0}
+
+
 WRONG = {
     "an array too few": (lambda s: {k: v for k, v in s.items() if k != "nu"}, "sample 0 has no array 'nu'"),
     "an unknown array": (lambda s: {**s, "w": 0}, "'w' is not an array of the schema"),

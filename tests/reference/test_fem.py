@@ -301,6 +301,19 @@ def test_grid_and_points_give_the_same_values():
     np.testing.assert_allclose(solved.on_grid(axes)["u"].ravel(), solved.evaluate(points)["u"], rtol=1e-13)
 
 
+@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize("name", ["disk", "polygon with a hole"])
+def test_values_exist_in_all_of_the_domain_and_not_far_outside(name: str, degree: int):
+    which = poisson(place=PLACES[name])
+    space, solved = which.domain.space, solve(which, degree=degree, x=9, y=9)
+    inside = space.draw(np.random.default_rng(0).random((5000, 2)))
+    rim = np.concatenate([piece.draw(np.linspace(0, 1, 300)[:, None])[0] for piece in space.pieces.values()])
+    assert np.isfinite(solved.evaluate(np.concatenate([inside, rim]))["u"]).all()
+    assert np.abs(solved.evaluate(rim)["u"]).max() < (1e-2 if degree == 1 else 1e-3)
+    far = space.bounds.mean(axis=1) + 2 * space.size * np.array([[1, 0], [0.6, 0.8], [-0.3, -1]])
+    assert np.isnan(solved.evaluate(far)["u"]).all()
+
+
 def test_array_makes_an_equal_solution():
     which = poisson(place=PLACES["polygon with a hole"])
     method, case = FEM(), Case(which)

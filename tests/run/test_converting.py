@@ -181,10 +181,11 @@ def test_inspect_tells_everything(tmp_path: Path, flow: Path):
     convert(flow, tmp_path / "ours.h5")
     text = inspect(tmp_path / "ours.h5")
     with open_source(flow) as source:
-        u = source.read("u", slice(None))
+        u = source.read("u", source.split["train"])
     for part in (
         "(dataset/1), 7 samples",
         f"from {u.min():.4g} to {u.max():.4g}, mean {u.mean():.4g}",
+        "in training",
         "train 5, test 2",
     ):
         assert part in text

@@ -16,8 +16,8 @@ import xarray
 from pdeml.data import open_source, validate
 from pdeml.errors import InputError, RunError
 from pdeml.run import describe_recipe, generate_spec, generating, make_generation_plan
-from pdeml.run.splitting import resized, split_samples
-from pdeml.spec import Document, apply_overrides, make_spec, parse_spec
+from pdeml.run.recipes import find_recipe, split_samples
+from pdeml.spec import Document, apply_overrides, dump_spec, make_spec, parse_spec
 
 RECIPE = """\
 name: decay
@@ -215,12 +215,22 @@ def test_parts_follow_each_other(samples: int, split: dict, expected: dict):
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 7, 200, 1200, 5000])
-def test_another_number_of_samples_keeps_the_proportions(samples: int):
-    document = apply_overrides(recipe(), resized(recipe(), samples))
+def test_another_number_of_samples_keeps_the_proportions(samples: int, tmp_path: Path):
+    (tmp_path / "r.yaml").write_text(dump_spec(recipe().spec), encoding="utf-8")
+    document = find_recipe(tmp_path / "r.yaml", samples)
     sizes = {part: len(numbers) for part, numbers in make_generation_plan(document).split.items()}
     assert sum(sizes.values()) == samples
     for part, share in {"train": 8 / 12, "validation": 2 / 12, "test": 2 / 12}.items():
         assert abs(sizes.get(part, 0) - share * samples) <= 1
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path: Path):
+    (tmp_path / "r.yaml").write_text(dump_spec(recipe().spec), encoding="utf-8")
+    (tmp_path / "script.py").write_text(
+        "import pdeml as pm\nprint('started')\nprint(pm.generate('r.yaml', 'b.h5', samples=4, workers=2).done)\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["started", "4"]
 
 
 def test_a_device_that_is_not_there_is_refused():

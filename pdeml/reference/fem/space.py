@@ -18,6 +18,7 @@ __all__ = ["Patch", "Space", "make_space", "shapes"]
 
 _CANDIDATES = 10
 _NEWTON_STEPS = 4
+_OUTSIDE = 0.5  # beyond this share of an element from the nearest one a point is outside: curved rims are much nearer
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,8 @@ class Space:
     def interpolation(self, points: np.ndarray) -> csr_array:
         """Return the matrix (P, size) from coefficients to values at points (P, d).
 
-        A point just outside of the mesh, where the boundary bends, gets the continued polynomial of an element near it.
+        A point just outside of the mesh, where the boundary bends, gets the continued polynomial of an element near it;
+        one further away gets NaN.
         """
         cells, local = self._located(points)
         values = shapes(self.dimension, self.degree, local)
@@ -128,16 +130,19 @@ class Space:
             if count > _CANDIDATES or count == len(inverse):
                 break
             rest, count = rest[depth[chosen] < -1e-9], 8 * _CANDIDATES
+        local[np.minimum(local.min(axis=1), 1.0 - local.sum(axis=1)) < -_OUTSIDE] = np.nan
         return cells, self._refined(cells, local, points) if self._curved else local
 
     def _refined(self, cells: np.ndarray, local: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Invert the quadratic map of curved elements by Newton's method."""
-        nodes = self._element_nodes[cells]
+        known = np.isfinite(local).all(axis=1)
+        nodes, places, result = self._element_nodes[cells[known]], local[known], local.copy()
         for _ in range(_NEWTON_STEPS):
-            off = np.einsum("pl,pld->pd", shapes(self.dimension, 2, local), nodes) - points
-            slope = np.einsum("pld,ple->ped", shape_slopes(local), nodes)
-            local = local - np.linalg.solve(slope, off[..., None])[..., 0]
-        return local
+            off = np.einsum("pl,pld->pd", shapes(self.dimension, 2, places), nodes) - points[known]
+            slope = np.einsum("pld,ple->ped", shape_slopes(places), nodes)
+            places = places - np.linalg.solve(slope, off[..., None])[..., 0]
+        result[known] = places
+        return result
 
     @cached_property
     def _element_nodes(self) -> np.ndarray:

@@ -18,7 +18,7 @@ from pdeml.reference.flow.space import TaylorHood
 
 __all__ = ["Model", "make_model"]
 
-GRAD_DIV = 1.0
+GRAD_DIV = 0.3
 """Weight of the divergence in the momentum equations, relative to convection, speed and mesh size."""
 
 

@@ -17,7 +17,9 @@ CLOSE = 1e-2
 """Relative change below which Newton's method is taken at once."""
 HARDER = 4.0
 """By this factor the viscosity falls from one flow to the next where it must be led to its value."""
-MOST_LEVELS = 10
+MOST_LEVELS, MOST_TRIES = 10, 30
+SLOW = 1e-3
+"""A flow of a smaller Reynolds number than this is measured against the velocity of this one."""
 
 
 def solve_steady(model: Model) -> tuple[np.ndarray, np.ndarray, dict[str, float | int]]:
@@ -26,14 +28,15 @@ def solve_steady(model: Model) -> tuple[np.ndarray, np.ndarray, dict[str, float 
     Raises:
         DivergenceError: no steady flow was found.
     """
-    velocity, total, factors = np.zeros((2, model.space.size)), 0, [1.0]
+    velocity, total, factors, tries = np.zeros((2, model.space.size)), 0, [1.0], 0
     while factors:
+        tries += 1
         found, pressure, steps = _solve(model, factors[-1], velocity)
         total += steps
         if found is not None:
             velocity = found
             factors.pop()
-        elif len(factors) < MOST_LEVELS:
+        elif len(factors) < MOST_LEVELS and tries < MOST_TRIES:
             factors.append(factors[-1] * (HARDER if not velocity.any() or len(factors) == 1 else np.sqrt(HARDER)))
         else:
             raise DivergenceError(
@@ -50,6 +53,9 @@ def _solve(model: Model, factor: float, guess: np.ndarray) -> tuple[np.ndarray |
     given, load = boundary.velocity(0.0), model.load(0.0)
     velocity, change = guess, np.inf
     pressure = np.zeros(space.divergence.shape[0])
+    extent = np.ptp(space.nodes, axis=0).max()
+    slow = SLOW * model.viscosity / (abs(model.convection) * extent) if model.convection else 0.0
+    least = slow * np.sqrt(velocity.size)
     for step in range(PICARD + NEWTON):
         speed = float(np.abs(velocity).max() or np.abs(given).max())
         matrix, right = factor * model.friction(speed), load
@@ -59,7 +65,7 @@ def _solve(model: Model, factor: float, guess: np.ndarray) -> tuple[np.ndarray |
                 matrix = matrix + model.convection * space.reaction(velocity)
                 right = right + model.convection * space.convection(velocity)
         new, pressure = model.factorised(matrix).solve(right, given)
-        before, change = change, float(np.linalg.norm(new - velocity) / (np.linalg.norm(new) or 1.0))
+        before, change = change, float(np.linalg.norm(new - velocity) / (max(np.linalg.norm(new), least) or 1.0))
         velocity = new
         if not np.isfinite(change) or (step > PICARD + 2 and change > 10 * before):
             return None, pressure, step + 1

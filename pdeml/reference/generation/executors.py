@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +65,7 @@ def _processes(text: str, batches: Iterable[tuple[int, int]], workers: int, sche
 
     def submit(start: int, stop: int) -> Future:
         # The pool starts a process when there is work for it.
-        with _modest_children():
+        with _modest_children(), _without_main():
             return pool.submit(_make, text, start, stop)
 
     try:
@@ -88,7 +89,8 @@ def _dask(text: str, batches: Iterable[tuple[int, int]], workers: int, scheduler
         if scheduler is not None:
             client = Client(scheduler, timeout="10s", set_as_default=False)
         else:
-            cluster = LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
+            with _without_main():
+                cluster = LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
             client = Client(cluster, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler answers at {scheduler}: {error}", ("scheduler",)) from None
@@ -154,3 +156,21 @@ def _modest_children() -> Iterator[None]:
             else:
                 os.environ[name] = value
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes that start inside not run the script again that called us: nothing in it is needed there.
+
+    Otherwise `multiprocessing` imports the main module by its file or its name, and every script that generates data
+    without ``if __name__ == "__main__"`` would start itself again.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if getattr(main, name, None) is not None}
+    for name in hidden:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)

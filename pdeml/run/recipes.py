@@ -1,13 +1,46 @@
-"""Which samples of a generated data set belong to which part."""
+"""What is asked of a recipe besides what it says itself: how many samples, by whom; and which part gets which."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 
 import numpy as np
 
 from pdeml.errors import InputError
-from pdeml.spec import Document, SplitSpec
+from pdeml.run.finding import find_spec
+from pdeml.spec import Document, SplitSpec, apply_overrides
 
-__all__ = ["resized", "split_samples"]
+__all__ = ["find_recipe", "split_samples"]
+
+
+def find_recipe(
+    recipe: str | os.PathLike[str],
+    samples: int | None = None,
+    workers: int | None = None,
+    executor: str | None = None,
+    changes: Sequence[str] = (),
+) -> Document:
+    """Read a recipe and change what is asked of it.
+
+    Args:
+        recipe: a file, or the name of a shipped one.
+        samples: their number; the parts of the split keep their proportions.
+        workers: how many processes.
+        executor: ``processes``, ``dask`` or ``serial``.
+        changes: of anything else in the spec, such as ``"reference.grid.x=65"``.
+
+    Raises:
+        InputError: there is no such recipe, it is none, or what is asked for is not possible.
+    """
+    document = find_spec(recipe, recipe=True)
+    if document.spec.generate is None:
+        raise document.error("is no recipe: it has no 'generate', such as generate: {samples: 100}")
+    overrides = [] if samples is None else _resized(document, samples)
+    overrides += [] if workers is None else [f"generate.workers={workers}"]
+    overrides += [] if executor is None else [f"generate.executor={executor}"]
+    overrides += changes
+    return apply_overrides(document, overrides) if overrides else document
 
 
 def split_samples(asked: SplitSpec | None, samples: int) -> dict[str, range]:
@@ -27,7 +60,7 @@ def split_samples(asked: SplitSpec | None, samples: int) -> dict[str, range]:
     return found
 
 
-def resized(document: Document, samples: int) -> list[str]:
+def _resized(document: Document, samples: int) -> list[str]:
     """Return the overrides that ask for another number of samples, divided in the same proportions.
 
     Counts are scaled and rounded so that they add up to no more than the samples; fractions stay.
