@@ -61,9 +61,13 @@ lint: $(READY) ## style and import direction
 accuracy: $(READY) ## accuracy table; make accuracy ROWS='burgers heat' SEEDS='0 1'
 	$(BIN)/python benchmarks/accuracy.py $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-bench: $(READY) ## time the derivatives of networks, and the streaming of data sets (4 GiB of free disk)
+bench: $(READY) ## time derivatives, streaming (4 GiB of free disk), Darcy's problem; orders of convergence; flows
 	$(BIN)/python benchmarks/bench_jets.py
+	$(BIN)/python benchmarks/bench_orders.py
+	$(BIN)/python benchmarks/bench_flow.py
+	$(BIN)/python benchmarks/bench_darcy.py
 	$(BIN)/python benchmarks/bench_stream.py
+	$(BIN)/python benchmarks/data_tables.py
 
 docs: $(READY) ## pages of the public interface -> docs/api
 	$(BIN)/python scripts/make_docs.py docs/api

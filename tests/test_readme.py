@@ -116,7 +116,7 @@ def test_links_lead_somewhere():
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("name", ["accuracy", "darcy", "jets", "orders", "stream"])
+@pytest.mark.parametrize("name", ["accuracy", "darcy", "flow", "jets", "orders", "stream"])
 def test_tables_have_their_markers_once(name: str):
     text = README.read_text(encoding="utf-8")
     assert [text.count(f"<!-- {name}:{end} -->") for end in ("begin", "end")] == [1, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,7 +21,13 @@ Progress = Callable[[float], None]
 
 
 class Method(Options):
-    """A classical solver with its options; `kind` is its name under ``reference.solver``."""
+    """A classical solver with its options; `kind` is its name under ``reference.solver``.
+
+    Attributes:
+        most_space: points of space that a refinement goes to by itself: what a machine with little memory can hold.
+    """
+
+    most_space: ClassVar[float] = 1.1e6
 
     @abstractmethod
     def refusal(self, problem: Problem) -> str | None:

@@ -21,8 +21,8 @@ __all__ = ["Refinement", "Stage", "difference", "error_estimate"]
 PROBES = 2048
 MOST_ORDER = 4.0
 """However fast the differences fall, no more than this is concluded about the next one."""
-MOST_SPACE, MOST_WORK = 1.1e6, 3e8
-"""Largest number of grid points in space, and in space and time, that a refinement goes to by itself."""
+MOST_WORK = 3e8
+"""Largest number of grid points in space and time that a refinement goes to by itself."""
 MOST_STORED, STORED_BYTES = 257, 2**30
 """Of stored times, and of the memory they take."""
 COARSER, LEAST_SPACE, LEAST_TIME = 2, 5, 3
@@ -159,7 +159,7 @@ class Refinement:
     def _fits(self, grid: Mapping[str, int]) -> bool:
         time = self.problem.names.time
         space = math.prod(size for name, size in grid.items() if name != time)
-        return space <= MOST_SPACE and math.prod(grid.values()) <= MOST_WORK
+        return space <= self.method.most_space and math.prod(grid.values()) <= MOST_WORK
 
 
 def difference(fine: Solved, coarse: Solved) -> float:
