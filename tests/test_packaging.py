@@ -93,7 +93,7 @@ def shipped_files() -> Iterable[str]:
     for parent, package in [("", "pdeml"), ("kernels", "pdeml_kernels"), ("datasets", "pdeml_datasets")]:
         base = ROOT / parent
         for path in (base / package).rglob("*"):
-            if path.is_file() and path.suffix in {".py", ".yaml", ".md"}:
+            if path.is_file() and path.suffix in {".py", ".yaml", ".md", ".png"}:
                 yield path.relative_to(base).as_posix()
 
 
@@ -118,11 +118,13 @@ def test_wheel_says_what_pyproject_says(wheel: Path):
     assert metadata["License-Expression"] == "MIT"
 
 
-def test_installed_wheel_lists_its_problems_from_another_folder(bare: Path, tmp_path: Path):
+def test_installed_wheel_lists_its_problems_and_recipes_from_another_folder(bare: Path, tmp_path: Path):
     result = run(bare / "pdeml", "problems", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     for spec in (ROOT / "pdeml" / "problem" / "library").glob("*.yaml"):
         assert spec.stem in result.stdout
+    listed = {line.split()[0] for line in result.stdout.splitlines()}
+    assert set(pdeml_datasets.recipes()) <= listed
 
 
 def test_installed_packages_come_from_the_wheel(bare: Path, tmp_path: Path):

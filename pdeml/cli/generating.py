@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from argparse import Namespace
@@ -95,8 +96,8 @@ def _said(result: GenerationResult) -> Iterator[str]:
     rate = result.made / max(result.seconds, 1e-9)
     took = f"{result.seconds:.1f} s ({rate:.3g} samples/s)"
     yield f"wrote {result.path}: {result.done} samples, {size:.1f} MiB, in {took}"
-    for name, value in result.largest.items():
-        yield f"  largest {name.replace('_', ' ')}: {value:.2g}"
+    known = {"estimated relative error of sample 0": result.error, "largest relative residual": result.residual}
+    yield from (f"  {name}: {value:.2g}" for name, value in known.items() if not math.isnan(value))
     if result.picture is not None:
         yield f"wrote {result.picture}"
 

@@ -13,6 +13,7 @@ import torch
 
 from pdeml.data.source import Source, Window, open_source
 from pdeml.errors import FileFormatError, InputError, one_of
+from pdeml.files import require_memory
 
 __all__ = ["NEXT", "Dataset", "Frames"]
 
@@ -54,7 +55,8 @@ class Dataset(torch.utils.data.Dataset):
         normalise: names of arrays to shift and scale by the stored mean and standard deviation; True: all floats.
         dtype: of the floats; None: as stored. Integers keep their type.
         allow_nan: pass NaN and infinite values on; otherwise they are an error that names the sample.
-        names: ``inputs``, ``outputs``, ``coordinates`` of `open_source`, for formats that do not say.
+        names: ``inputs``, ``outputs``, ``coordinates`` of `open_source`, for formats that do not say; ``sample`` among
+            the coordinates (``first``, ``last``, ``none``) is the axis of samples.
 
     Raises:
         InputError: if a name, a part or a window does not fit, or there are no statistics.
@@ -90,6 +92,8 @@ class Dataset(torch.utils.data.Dataset):
             if name not in source.arrays:
                 raise InputError(one_of(name, source.arrays, "an array of this file"))
         self.numbers = _part_numbers(source, part)
+        # All samples of an unfinished file are other ones a moment later.
+        self.grows = part is None and not source.complete
         self.statistics = _statistics(source, self.arrays, normalise)
         self.starts = self._starts(source)
 
@@ -169,13 +173,12 @@ class Dataset(torch.utils.data.Dataset):
             return array
         if not self.allow_nan:
             _check_finite(array, samples, f"{source.path}: array {name!r}")
-        if self.dtype is not None:
-            array = array.astype(_NUMPY[self.dtype], copy=False)
         if name in self.statistics:
+            # Before rounding: a small spread around a large mean would be lost.
             mean, std = self.statistics[name]
             array -= array.dtype.type(mean)
             array *= array.dtype.type(1 / std)
-        return array
+        return array if self.dtype is None else array.astype(_NUMPY[self.dtype], copy=False)
 
     def _starts(self, source: Source) -> np.ndarray:
         if self.frames is None:
@@ -196,6 +199,7 @@ _NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.float16: n
 
 def _part_numbers(source: Source, part: str | Sequence[int] | None) -> np.ndarray:
     if part is None:
+        require_memory(8 * source.length, f"{source.path}: the list of its {source.length} samples")
         return np.arange(source.length)
     if isinstance(part, str):
         if part not in source.split:

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pdeml.data.schema import CODEC_ERRORS, PARTS, SAMPLE, SPLIT, STATISTICS, Schema, samples_per_chunk
+from pdeml.data.schema import PARTS, SAMPLE, SPLIT, STATISTICS, Schema, samples_per_chunk
 from pdeml.data.source import ArrayInfo
 from pdeml.files import (
     END_OF_FILE,
@@ -134,5 +134,5 @@ def _attributes(schema: Schema, info: ArrayInfo) -> dict[str, Any]:
         meanings = " ".join(PARTS)
         return {**common, "role": "coordinate", "flag_values": np.arange(3, dtype=np.int8), "flag_meanings": meanings}
     codec = schema.codecs.get(info.name)
-    errors = {"codec": str(codec), **dict.fromkeys(CODEC_ERRORS, np.nan)} if codec else {}
-    return {**common, "role": info.role, "coordinates": SPLIT, **dict.fromkeys(STATISTICS, np.nan), **errors}
+    unknown = dict.fromkeys((*STATISTICS, *schema.largest(info.name)), np.nan)
+    return {**common, "role": info.role, "coordinates": SPLIT, "codec": str(codec) if codec else None, **unknown}

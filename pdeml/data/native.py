@@ -13,7 +13,7 @@ import numpy as np
 
 from pdeml.data.chunks import ChunkReader
 from pdeml.data.codecs import parse_codec
-from pdeml.data.schema import FORMAT, PARTS, SAMPLE, SPLIT, STATISTICS, Coordinate, Schema
+from pdeml.data.schema import FORMAT, PARTS, RESIDUAL, SAMPLE, SPLIT, STATISTICS, Coordinate, Schema
 from pdeml.data.source import ROLES, ArrayInfo, Source
 from pdeml.errors import FileFormatError, one_of
 from pdeml.files import is_scale, open_hdf5, open_shared, read_array, read_attributes, variable_dims
@@ -24,7 +24,9 @@ PART_SUFFIX = ".part"
 
 
 def is_native(path: str | os.PathLike[str]) -> bool:
-    """Whether a file says that it is one of pdeml."""
+    """Whether a file says that it is one of pdeml; a pipe, which would be waited for, is none."""
+    if not Path(path).is_file():
+        return False
     try:
         with open_shared(path) as file:
             return "pdeml_format" in file.attrs
@@ -77,7 +79,8 @@ class NativeSource(Source):
         }
         codecs = {name: parse_codec(str(part["codec"])) for name, part in self._attributes.items() if "codec" in part}
         levels = [self._h5[name].compression_opts for name in self.arrays if self._h5[name].compression == "gzip"]
-        return Schema(self.arrays, coordinates, codecs, max(levels, default=0))
+        residuals = any(RESIDUAL in part for part in self._attributes.values())
+        return Schema(self.arrays, coordinates, codecs, max(levels, default=0), residuals)
 
     def _describe(self) -> None:
         self.attrs = read_attributes(self._h5)

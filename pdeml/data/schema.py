@@ -3,13 +3,14 @@
 A data set is a valid netCDF-4 file:
 
 - root attributes ``Conventions``, ``pdeml_format = "dataset/1"``, ``pdeml_version``, ``title``, ``history``, ``spec``,
-  ``seed``, and ``samples``: how many there shall be when it is finished;
+  ``seed``, and ``samples``: how many there shall be when it is finished; of generated samples ``reference`` and
+  ``reference_grid`` (what solved them) and ``reference_error``: estimated relative L2 error of sample 0, or NaN;
 - one 1-D dimension scale a coordinate, with ``units``, ``axis`` where it has one, and ``role = "coordinate"``;
 - arrays ``name(sample, ...)`` with ``units``, ``long_name``, ``role`` (``input``, ``output``, ``parameter``), chunks of
   whole samples (at least 256 KiB where samples are small), Fletcher-32 checksums, and statistics over the finite values
   of the training part (of all samples where there is none) as the attributes ``mean``, ``std``, ``min``, ``max``,
   ``count``; after a lossy codec also its options, ``codec``, and the largest error of a sample, ``codec_relative_l2``,
-  ``codec_max``, ``codec_h1``;
+  ``codec_max``, ``codec_h1``; of generated outputs ``reference_residual``, the largest relative residual of a sample;
 - ``split(sample)``: which part a sample belongs to, as CF flags (``flag_values``, ``flag_meanings``), -1 for none; an
   auxiliary coordinate of ``sample``.
 
@@ -34,6 +35,7 @@ __all__ = [
     "CODEC_ERRORS",
     "FORMAT",
     "PARTS",
+    "RESIDUAL",
     "SAMPLE",
     "SMALLEST_CHUNK",
     "SPLIT",
@@ -48,6 +50,7 @@ SAMPLE, SPLIT = "sample", "split"
 PARTS = ("train", "validation", "test")
 STATISTICS = ("mean", "std", "min", "max", "count")
 CODEC_ERRORS = ("codec_relative_l2", "codec_max", "codec_h1")
+RESIDUAL = "reference_residual"
 TYPES = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -90,6 +93,7 @@ class Schema:
         coordinates: name -> values; a dimension of an array without an entry gets no values.
         codecs: name of an array -> lossy codec that every sample passes before it is written.
         gzip: compression level 1 ... 9 with byte shuffling, applied when the data set is finished; 0 is none.
+        residuals: whether the largest relative residual of a sample is kept with the outputs.
 
     Raises:
         InputError: if names clash, sizes disagree, or something cannot be stored.
@@ -99,6 +103,7 @@ class Schema:
     coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
     codecs: Mapping[str, Codec] = field(default_factory=dict)
     gzip: int = 0
+    residuals: bool = False
 
     def __post_init__(self) -> None:
         if not self.arrays:
@@ -128,6 +133,11 @@ class Schema:
                     raise InputError(f"array {info.name!r} has {size} points along {dim!r}, others have {sizes[dim]}")
         return sizes
 
+    def largest(self, name: str) -> tuple[str, ...]:
+        """Return the attributes of an array that say how wrong its worst sample is."""
+        residual = (RESIDUAL,) if self.residuals and self.arrays[name].role == "output" else ()
+        return (*(CODEC_ERRORS if name in self.codecs else ()), *residual)
+
     def axes(self, name: str) -> list[np.ndarray]:
         """Return the coordinate values along each axis of an array; 0, 1, 2, ... where a dimension has none."""
         info = self.arrays[name]
@@ -138,7 +148,7 @@ class Schema:
 
     def describe(self) -> dict[str, Any]:
         """Return everything that must be equal for a ``.part`` to be continued, as plain values with readable keys."""
-        result: dict[str, Any] = {"set of arrays": sorted(self.arrays), "gzip": self.gzip}
+        result: dict[str, Any] = {"set of arrays": sorted(self.arrays), "gzip": self.gzip, "residuals": self.residuals}
         for name, info in self.arrays.items():
             result[f"array {name!r}"] = (info.dims, info.shape, info.dtype.name, info.role, info.unit, info.long_name)
             codec = self.codecs.get(name)

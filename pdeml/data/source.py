@@ -123,7 +123,8 @@ class Source(ABC):
             window: dimension -> slice (of positive step); dimensions that are not named are read whole.
 
         Returns:
-            shape (samples, ...), the dimensions as ``arrays[name].dims``, C order, native byte order.
+            shape (samples, ...), the dimensions as ``arrays[name].dims``, C order, native byte order,
+            and the caller's own.
 
         Raises:
             InputError: if there is no such array, dimension or sample.
@@ -145,7 +146,10 @@ class Source(ABC):
         with reading(self.path, f"data of the format {self.format}", folder=True):
             array = self._read(info, chosen, index)
         array = array if back is None else array[back]
-        return np.ascontiguousarray(array, dtype=info.dtype)
+        array = np.ascontiguousarray(array, dtype=info.dtype)
+        # No view of a mapped file or of what is kept in memory must get out: writing to it would end the process, or
+        # change what is read next.
+        return array if array.base is None else array.copy()
 
     def __enter__(self) -> Source:
         return self
@@ -200,7 +204,8 @@ def open_source(
             is one source, whose samples are those of the files one after the other.
         inputs: our name -> the file's name, for formats that do not say which array is what.
         outputs: the same for outputs.
-        coordinates: our name -> (low, high) or the file's name, for formats without coordinates.
+        coordinates: our name -> (low, high) or the file's name, for formats without coordinates;
+            ``sample: first | last | none`` says where the axis of samples is in formats that do not label axes.
 
     Returns:
         the open source; close it, or use it in a ``with`` statement.

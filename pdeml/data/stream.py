@@ -38,6 +38,9 @@ class Stream:
         device: where the batches go.
         threads: that read.
         ahead: blocks being read or waiting.
+
+    Raises:
+        InputError: an option is out of range, or several processes read all samples of an unfinished file.
     """
 
     def __init__(
@@ -61,6 +64,12 @@ class Stream:
         self.shuffle = shuffle
         self.seed = seed
         self.rank, self.world = _place(rank, world)
+        if self.world > 1 and dataset.grows:
+            length = dataset.source.length
+            raise InputError(
+                f"{dataset.source.path} is unfinished: processes that open it at different moments would divide it "
+                f"differently; give the Dataset of each the same samples, such as part=range({length})"
+            )
         self.drop_last = drop_last
         self.device = torch.device(device)
         self.threads = threads

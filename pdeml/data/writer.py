@@ -13,7 +13,7 @@ import numpy as np
 from pdeml.data.compress import compress
 from pdeml.data.layout import stored_arrays
 from pdeml.data.native import PART_SUFFIX, NativeSource
-from pdeml.data.schema import CODEC_ERRORS, FORMAT, PARTS, SPLIT, Schema, samples_per_chunk
+from pdeml.data.schema import CODEC_ERRORS, FORMAT, PARTS, RESIDUAL, SPLIT, Schema, samples_per_chunk
 from pdeml.data.statistics import Moments
 from pdeml.data.store import Store
 from pdeml.errors import DivergenceError, InputError, one_of
@@ -30,13 +30,14 @@ class Writer:
     At every moment the ``.part`` is a valid HDF5 file with all finished samples, and what is finished stays: through a
     kill, a crash of the program, or a full disk (a power cut may lose samples that the system had not yet written out).
     A context manager: leaving it without `finish` keeps the ``.part``, which ``resume=True`` continues. ``done`` counts
-    the finished samples.
+    the finished samples, ``attrs`` are the root attributes in the file.
 
     Args:
         path: the finished file, ``NAME.h5``.
         schema: arrays and coordinates.
         samples: how many samples the data set shall hold.
-        attrs: root attributes beside the fixed ones: ``title``, ``history``, ``spec`` (text), ``seed`` (integer), ...
+        attrs: root attributes beside the fixed ones: ``title``, ``history``, ``spec`` (text), ``seed`` (integer), ...;
+            a ``.part`` that is continued keeps those it was begun with.
         resume: continue the ``.part`` (begin it where there is none); it must have been begun with an equal schema,
             number of samples, ``seed`` and ``spec``. A sample that was not finished is dropped.
 
@@ -53,17 +54,23 @@ class Writer:
         self.schema = schema
         self.samples = samples
         self.done = 0
-        self._attrs = _root_attributes(attrs, samples)
-        self._codec_errors = {name: dict.fromkeys(CODEC_ERRORS, -math.inf) for name in schema.codecs}
+        self.attrs = _root_attributes(attrs, samples)
+        self._largest = {name: dict.fromkeys(schema.largest(name), math.nan) for name in schema.arrays}
         _check_new(self.path, self.part, samples, resume)
         with disk_errors(self.part, "no sample was written"):
             self._store = self._resumed() if self.part.exists() else self._begun()
 
-    def append(self, sample: Mapping[str, np.ndarray]) -> None:
+    @property
+    def residual(self) -> float:
+        """The largest relative residual of a sample so far; NaN where none is known."""
+        return max((errors[RESIDUAL] for errors in self._largest.values() if RESIDUAL in errors), default=math.nan)
+
+    def append(self, sample: Mapping[str, np.ndarray], residual: float = math.nan) -> None:
         """Write the next sample; when this returns it is finished.
 
         Args:
             sample: name -> array of ``schema.arrays[name].shape``; converted to the type of the schema.
+            residual: relative residual of its outputs, if known; kept where the schema says so.
 
         Raises:
             InputError: if an array is missing, unknown or of another shape, if all samples are there already, or if a
@@ -82,7 +89,9 @@ class Writer:
             for name, array in arrays.items():
                 self._store.write(name, self.done, array)
             self._store.write(SPLIT, self.done, np.int8(-1))
-            for name, errors in self._codec_errors.items():
+            for name, errors in self._largest.items():
+                if RESIDUAL in errors:
+                    errors[RESIDUAL] = float(np.fmax(errors[RESIDUAL], residual))
                 self._store.set_attributes(name, errors)
             self._store.set_length(self.done + 1)
         self.done += 1
@@ -110,10 +119,8 @@ class Writer:
                 self._store.set_attributes(name, values)
             self._store.flush()
             if self.schema.gzip:
-                statistics = {
-                    name: {**values, **self._codec_errors.get(name, {})} for name, values in statistics.items()
-                }
-                compress(self._store, self.path, self.schema, self._attrs, statistics)
+                statistics = {name: {**values, **self._largest[name]} for name, values in statistics.items()}
+                compress(self._store, self.path, self.schema, self.attrs, statistics)
                 self.part.unlink()
             else:
                 self.part.replace(self.path)
@@ -131,16 +138,21 @@ class Writer:
         self.close()
 
     def _begun(self) -> Store:
-        return Store.create(self.part, self.schema, self.samples, self._attrs)
+        return Store.create(self.part, self.schema, self.samples, self.attrs)
 
     def _resumed(self) -> Store:
         with NativeSource(self.part) as source:
             self._check_same(source)
+            self.attrs = dict(source.attrs)
             self.done = source.length
-            for name, errors in self._codec_errors.items():
+            for name, errors in self._largest.items():
                 stored = source.array_attributes(name)
-                errors.update({error: float(stored[error]) for error in errors if not math.isnan(stored[error])})
+                errors.update({error: float(stored[error]) for error in errors})
         store = Store(self.part, self.schema, self.samples)
+        with NativeSource(self.part) as source:
+            if source.length != self.done:
+                store.close()
+                raise InputError(f"{self.part}: another process has just written this data set; try again")
         store.set_length(self.done)
         if self.done < self.samples:
             for name, info in stored_arrays(self.schema).items():
@@ -152,7 +164,7 @@ class Writer:
         """Refuse to continue what was begun as something else."""
         names = ("samples", "seed", "spec")
         begun = {**source.schema().describe(), **{f"{name!r}": source.attrs.get(name) for name in names}}
-        asked = {**self.schema.describe(), **{f"{name!r}": self._attrs.get(name) for name in names}}
+        asked = {**self.schema.describe(), **{f"{name!r}": self.attrs.get(name) for name in names}}
         for key in (*asked, *begun):
             if begun.get(key) != asked.get(key):
                 raise InputError(
@@ -182,9 +194,9 @@ class Writer:
             coded, error = self.schema.codecs[name].apply(array, self.schema.axes(name))
         except InputError as refusal:
             raise InputError(f"sample {self.done}: {name!r}: {refusal}") from None
-        largest = self._codec_errors[name]
+        largest = self._largest[name]
         for key, value in zip(CODEC_ERRORS, (error.relative_l2, error.max, error.h1), strict=True):
-            largest[key] = max(largest[key], value)
+            largest[key] = float(np.fmax(largest[key], value))
         return coded
 
     def _statistics(self, counted: np.ndarray) -> dict[str, dict[str, float]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pdeml.errors import DivergenceError, InputError
+from pdeml.errors import DivergenceError, InputError, one_of
 from pdeml.problem import Problem
 from pdeml.reference.case import Case
 from pdeml.reference.method import Method, Progress
@@ -23,6 +23,8 @@ MOST_ORDER = 4.0
 """However fast the differences fall, no more than this is concluded about the next one."""
 MOST_WORK = 3e8
 """Largest number of grid points in space and time that a refinement goes to by itself."""
+MOST_GIVEN = 1e11
+"""And of a grid that is given: beyond it there is no hope to see the end."""
 MOST_STORED, STORED_BYTES = 257, 2**30
 """Of stored times, and of the memory they take."""
 COARSER, LEAST_SPACE, LEAST_TIME = 2, 5, 3
@@ -141,9 +143,16 @@ class Refinement:
         """The given grid after at most two coarser ones.
 
         Raises:
-            InputError: it is too coarse itself.
+            InputError: it names no coordinate of the problem, is too coarse itself, or far too fine.
         """
+        for name in self.grid or {}:
+            if name not in self.problem.names.coordinates:
+                raise InputError(one_of(name, self.problem.names.coordinates, "a coordinate"), ("grid", name))
         grids, time = [self.method.full_grid(self.problem, self.grid or {})], self.problem.names.time
+        if (total := math.prod(grids[0].values())) > MOST_GIVEN:
+            raise InputError(
+                f"the grid has {total:.0e} points in space and time, at most {MOST_GIVEN:.0e} are possible", ("grid",)
+            )
         for _ in range(COARSER):
             half = {n: -(-s // 2) if n in self.problem.periodic else (s - 1) // 2 + 1 for n, s in grids[0].items()}
             if any(size < (LEAST_TIME if name == time else LEAST_SPACE) for name, size in half.items()):
@@ -165,7 +174,10 @@ class Refinement:
 def difference(fine: Solved, coarse: Solved) -> float:
     """Return the relative L2 difference of two solutions at fixed points, the largest of all unknowns.
 
-    An unknown that vanishes is measured against the largest one.
+    An unknown that vanishes is measured against the largest one. What both grids step over is not seen.
+
+    Raises:
+        DivergenceError: the numbers are too large to be compared.
     """
     points = sample(fine.problem.domain.region("interior"), PROBES, "sobol", (0, 7)).x
     a, b = fine.evaluate(points), coarse.evaluate(points)
@@ -176,6 +188,8 @@ def difference(fine: Solved, coarse: Solved) -> float:
         float(np.linalg.norm((a[name] - b[name])[good])) / (size if size > ROUNDING * largest else largest or 1.0)
         for name, size in sizes.items()
     ]
+    if not np.all(np.isfinite(found)):
+        raise DivergenceError("the solution grew beyond all numbers: it is unstable, or the problem is ill-posed")
     return max(found) if good.any() else math.inf
 
 

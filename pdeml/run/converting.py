@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import numpy as np
 
 from pdeml import __version__
 from pdeml.data import Coordinate, Schema, Source, Writer, open_source
-from pdeml.data.schema import FORMAT
+from pdeml.data.native import NativeSource
+from pdeml.data.schema import FORMAT, RESIDUAL
 from pdeml.errors import InputError, one_of
 
 __all__ = ["TARGETS", "convert"]
@@ -70,22 +73,33 @@ def convert(
 
 
 def _write_ours(source: Source, target: Path, gzip: int, progress: Progress | None) -> None:
-    used = {dim for info in source.arrays.values() for dim in info.dims}
-    axes = {name: Coordinate(values) for name, values in source.coordinates.items() if name in used}
-    writer = Writer(target, Schema(source.arrays, axes, gzip=gzip), source.length, _attributes(source))
+    schema, residual = _schema(source, gzip)
+    writer = Writer(target, schema, source.length, _attributes(source))
     try:
         with writer:
             step = max(1, _BLOCK_BYTES // max(1, sum(info.sample_bytes for info in source.arrays.values())))
             for start in range(0, source.length, step):
                 block = {name: source.read(name, slice(start, start + step)) for name in source.arrays}
                 for number in range(len(next(iter(block.values())))):
-                    writer.append({name: values[number] for name, values in block.items()})
+                    writer.append({name: values[number] for name, values in block.items()}, residual)
                     if progress is not None:
                         progress(writer.done, source.length)
             writer.finish(source.split)
     except BaseException:
         writer.part.unlink(missing_ok=True)
         raise
+
+
+def _schema(source: Source, gzip: int) -> tuple[Schema, float]:
+    """Return the schema to write, and the residual that its samples do not exceed (NaN where that is not known)."""
+    if isinstance(source, NativeSource):
+        # What a lossy codec left is written as it is.
+        schema = replace(source.schema(), codecs={}, gzip=gzip)
+        stated = [source.array_attributes(name).get(RESIDUAL, math.nan) for name in schema.arrays]
+        return schema, float(np.fmax.reduce(stated))
+    used = {dim for info in source.arrays.values() for dim in info.dims}
+    axes = {name: Coordinate(values) for name, values in source.coordinates.items() if name in used}
+    return Schema(source.arrays, axes, gzip=gzip), math.nan
 
 
 def _checked_target(target: Path, to: str, gzip: int) -> Path:

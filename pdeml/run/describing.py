@@ -74,12 +74,15 @@ def _attributes(attrs: Mapping[str, Any]) -> Iterator[str]:
     for name, value in attrs.items():
         if name in ("Conventions", "pdeml_format", "samples", "title", "spec") or _is_empty(value):
             continue
-        lines = str(value.tolist() if isinstance(value, np.ndarray) else value).strip().splitlines()
+        shown = value.tolist() if isinstance(value, np.ndarray) else f"{value:.6g}" if type(value) is float else value
+        lines = str(shown).strip().splitlines()
         text = lines[0][:_LONGEST]
         yield f"  {name}: {text}" + (" ..." if len(lines) > 1 or len(lines[0]) > _LONGEST else "")
 
 
 def _is_empty(value: Any) -> bool:
+    if isinstance(value, float) and math.isnan(value):
+        return True
     return value is None or (hasattr(value, "__len__") and (not len(value) or not str(value).strip()))
 
 

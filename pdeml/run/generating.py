@@ -3,31 +3,35 @@ finished."""
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pdeml.data import Writer, open_source
+import numpy as np
+
+from pdeml.data import Writer, open_source, split_numbers
 from pdeml.errors import InputError, PdemlError
 from pdeml.files import available_memory
 from pdeml.plot import plot_samples, save_figure
 from pdeml.problem import summary
 from pdeml.reference.generation import Batches, Recipe, run_batches
 from pdeml.run.finding import run_name
-from pdeml.run.recipes import split_samples
 from pdeml.solvers.device import choose_device
 from pdeml.spec import Document, dump_spec, make_spec, to_plain
 from pdeml.train import Interruption
 
 __all__ = ["GenerationPlan", "GenerationResult", "describe_recipe", "generate_spec", "make_generation_plan"]
 
-HOW = ("executor", "workers", "scheduler")
+HOW = ("executor", "workers", "scheduler", "check")
 """Keys of ``generate`` that change how long it takes, not what is made."""
+ERROR = "reference_error"
+"""Root attribute: the estimated relative L2 error of sample 0."""
 PICTURED = 3
 """Samples in the picture."""
 
@@ -41,6 +45,7 @@ class GenerationPlan:
         recipe: how samples are made.
         text: the spec that the file keeps and the workers read.
         split: part -> numbers of its samples.
+        check: whether the error of sample 0 is estimated.
         executor: who makes the samples.
         workers: how many.
         scheduler: of Dask, or none.
@@ -49,7 +54,8 @@ class GenerationPlan:
     name: str
     recipe: Recipe
     text: str
-    split: Mapping[str, range]
+    split: Mapping[str, np.ndarray]
+    check: bool
     executor: str
     workers: int
     scheduler: str | None
@@ -78,7 +84,8 @@ class GenerationResult:
         done: samples in it.
         made: of these, made now.
         seconds: that it took.
-        largest: the largest of each fact over the samples made now, such as ``relative_residual``.
+        error: estimated relative L2 error of sample 0; NaN where it is not known.
+        residual: the largest relative residual of a sample; NaN likewise.
         picture: of some samples, or none.
         signal: that interrupted it, or none.
     """
@@ -88,7 +95,8 @@ class GenerationResult:
     done: int
     made: int = 0
     seconds: float = 0.0
-    largest: Mapping[str, float] = field(default_factory=dict)
+    error: float = math.nan
+    residual: float = math.nan
     picture: Path | None = None
     signal: int | None = None
 
@@ -110,10 +118,12 @@ def make_generation_plan(document: Document) -> GenerationPlan:
         choose_device(spec.device)
         recipe = Recipe.read(spec)
     with document.errors("generate", "split"):
-        split = split_samples(asked.split, asked.samples)
+        parts = {} if asked.split is None else {part: getattr(asked.split, part) for part in asked.split.given}
+        split = split_numbers(parts, asked.samples)
     workers = _workers(recipe, asked.workers)
     executor = asked.executor or "processes"
-    return GenerationPlan(name, recipe, dump_spec(spec), split, executor, workers, asked.scheduler)
+    check = asked.check is not False
+    return GenerationPlan(name, recipe, dump_spec(spec), split, check, executor, workers, asked.scheduler)
 
 
 def generate_spec(
@@ -173,32 +183,39 @@ def describe_recipe(plan: GenerationPlan) -> str:
 
 
 def _generate(plan: GenerationPlan, path: Path, resume: bool, watch: Callable[[int], None]) -> GenerationResult:
-    began, largest = time.perf_counter(), {}
-    attrs = {"title": plan.name, "spec": plan.text, "seed": plan.recipe.spec.seed}
-    with (
-        Interruption().listening() as interruption,
-        Writer(path, plan.recipe.schema, plan.samples, attrs, resume) as writer,
-    ):
-        first = writer.done
-        watch(first)
-        todo = plan.recipe.batches(first) if first < plan.samples else ()
-        with closing(run_batches(plan.text, todo, plan.executor, plan.workers, plan.scheduler)) as batches:
-            while (batch := _next(batches, interruption)) is not None:
-                start, samples = batch
-                for arrays, facts in samples[max(0, writer.done - start) :]:
-                    writer.append(arrays)
-                    for name, fact in _worth_telling(facts).items():
-                        largest[name] = max(largest.get(name, fact), fact)
-                watch(writer.done)
-        seconds = time.perf_counter() - began
-        if interruption.signal is not None:
-            done = writer.done
-            return GenerationResult(
-                path, "interrupted", done, done - first, seconds, largest, None, interruption.signal
-            )
-        writer.finish(plan.split)
-    picture = _picture(path, plan)
-    return GenerationResult(path, "finished", plan.samples, plan.samples - first, seconds, largest, picture)
+    began, recipe = time.perf_counter(), plan.recipe
+    attrs = {"title": plan.name, "spec": plan.text, "seed": recipe.spec.seed, **recipe.source.about()}
+    attrs[ERROR] = math.nan
+    with Interruption().listening() as interruption:
+        if plan.check and not _part(path).exists():
+            try:
+                with interruption.at_once():
+                    attrs[ERROR] = recipe.source.error(recipe.case(0))
+            except KeyboardInterrupt:
+                return GenerationResult(path, "interrupted", 0, signal=interruption.signal)
+        with Writer(path, recipe.schema, plan.samples, attrs, resume) as writer:
+            first = writer.done
+            _write(plan, writer, watch, interruption)
+            seconds = time.perf_counter() - began
+            if interruption.signal is not None:
+                made = writer.done - first
+                return GenerationResult(path, "interrupted", writer.done, made, seconds, signal=interruption.signal)
+            writer.finish(plan.split)
+    picture, error = _picture(path, plan), float(writer.attrs[ERROR])
+    made = plan.samples - first
+    return GenerationResult(path, "finished", plan.samples, made, seconds, error, writer.residual, picture)
+
+
+def _write(plan: GenerationPlan, writer: Writer, watch: Callable[[int], None], interruption: Interruption) -> None:
+    """Write the samples that are missing, until all are there or a signal comes."""
+    watch(writer.done)
+    todo = plan.recipe.batches(writer.done) if writer.done < plan.samples else ()
+    with closing(run_batches(plan.text, todo, plan.executor, plan.workers, plan.scheduler)) as batches:
+        while (batch := _next(batches, interruption)) is not None:
+            start, samples = batch
+            for arrays, facts in samples[max(0, writer.done - start) :]:
+                writer.append(arrays, facts.get("relative_residual", math.nan))
+            watch(writer.done)
 
 
 def _next(batches: Batches, interruption: Interruption) -> Any:
@@ -210,11 +227,6 @@ def _next(batches: Batches, interruption: Interruption) -> Any:
             return next(batches, None)
     except KeyboardInterrupt:
         return None
-
-
-def _worth_telling(facts: Mapping[str, float]) -> dict[str, float]:
-    """Return what says how good a solution is; steps and degrees of freedom do not."""
-    return {name: fact for name, fact in facts.items() if name.startswith("relative_")}
 
 
 def _picture(path: Path, plan: GenerationPlan) -> Path | None:
@@ -251,7 +263,7 @@ def _picture(path: Path, plan: GenerationPlan) -> Path | None:
 
 def _check_target(path: Path, resume: bool, overwrite: bool) -> Path:
     """Refuse a file that cannot be written or must not be replaced; return its ``.part``."""
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     if path.suffix.lower() not in (".h5", ".hdf5", ".nc"):
         raise InputError(f"{path}: data sets are HDF5 files; end the name in .h5, .hdf5 or .nc")
     if path.is_dir():
@@ -263,6 +275,10 @@ def _check_target(path: Path, resume: bool, overwrite: bool) -> Path:
     if part.exists() and not (resume or overwrite):
         raise InputError(f"{part} is an unfinished data set; --resume continues it, --overwrite starts again")
     return part
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _check_same(path: Path, plan: GenerationPlan) -> None:

@@ -99,6 +99,8 @@ def _summary(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_field(path: Path) -> bool:
+    if not path.is_file():
+        return False
     try:
         with h5py.File(path, "r", locking=False) as file:
             return str(file.attrs.get("pdeml_format", "")).startswith("field/")

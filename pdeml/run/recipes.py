@@ -1,4 +1,4 @@
-"""What is asked of a recipe besides what it says itself: how many samples, by whom; and which part gets which."""
+"""What is asked of a recipe besides what it says itself: how many samples, and by whom."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pdeml.errors import InputError
 from pdeml.run.finding import find_spec
-from pdeml.spec import Document, SplitSpec, apply_overrides
+from pdeml.spec import Document, apply_overrides
 
-__all__ = ["find_recipe", "split_samples"]
+__all__ = ["find_recipe"]
 
 
 def find_recipe(
@@ -41,23 +40,6 @@ def find_recipe(
     overrides += [] if executor is None else [f"generate.executor={executor}"]
     overrides += changes
     return apply_overrides(document, overrides) if overrides else document
-
-
-def split_samples(asked: SplitSpec | None, samples: int) -> dict[str, range]:
-    """Divide the samples in their order: they are independent of each other.
-
-    Raises:
-        InputError: a part is a file.
-    """
-    found, start = {}, 0
-    for part in asked.given if asked is not None else ():
-        count = getattr(asked, part)
-        if isinstance(count, str):
-            raise InputError(f"must be a count or a fraction, got {count!r}", (part,))
-        size = count if isinstance(count, int) else round(count * samples)
-        found[part] = range(start, min(start + size, samples))
-        start += size
-    return found
 
 
 def _resized(document: Document, samples: int) -> list[str]:

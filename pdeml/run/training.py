@@ -107,6 +107,8 @@ def _train(
             )
         except DivergenceError as error:
             metrics.close()
+            if not hasattr(error, "solution"):  # it broke down before there was one
+                raise
             raise _keep_best(plan, folder, error, notes) from None
     solution = noted(solution, notes)
     seconds = earlier + time.perf_counter() - started

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pdeml.errors import InputError, under
+from pdeml.errors import DivergenceError, InputError
 from pdeml.lower import JetSpec
 from pdeml.problem import Problem
 from pdeml.reference import Case, Method, Refinement, Solved, Stage, make_method
@@ -71,14 +71,22 @@ class ReferenceSolver(SolverOptions):
 
         Raises:
             InputError: the problem is refused by the method, with the reason.
-            DivergenceError: the method broke down.
+            DivergenceError: the method broke down on the first grids. On a later one the refinement ends instead, with
+                the solution before and ``converged`` false.
         """
         started = time.perf_counter()
         refinement, notes = self._refinement(problem, data)
         task = _Task(refinement, tuple(callbacks), error, error_at)
         outcome = train(task, state or TrainState(0, {}), Limits(MOST_LEVELS), callbacks)
+        seconds = time.perf_counter() - started
         assert problem is not None
-        return _solution(problem, self, refinement, outcome.state, outcome.reason, time.perf_counter() - started, notes)
+        if outcome.diverged is not None and not outcome.state.step:
+            raise outcome.diverged
+        solution = _solution(problem, self, refinement, outcome.state, outcome.reason, seconds, notes)
+        if outcome.diverged is not None:
+            outcome.diverged.solution = solution
+            raise outcome.diverged
+        return solution
 
     def preview(self, problem: Problem | None = None, data: Any = None) -> Preview:
         """Say which method would be used and refuse what it would refuse."""
@@ -127,8 +135,11 @@ class ReferenceSolver(SolverOptions):
                 )
         for name in problem.inputs:
             raise InputError(f"'reference' solves one problem at a time: give {name!r} a formula", ("inputs", name))
-        with under("method"):
+        try:
             method = make_method(self.method, self.options, problem)
+        except InputError as error:
+            path = ("method",) if error.path == ("solver",) else ("options", *error.path)
+            raise InputError(error.message, path) from None
         device, notes = choose_device(self.device)
         chosen = (f"auto chose the method {method.kind!r}",) if self.method == "auto" else ()
         refinement = Refinement(method, Case(problem), self.grid, self.tolerance, device)
@@ -188,6 +199,12 @@ class _Task:
                 stage = self.refinement.advance(stage, self._progress)
             except _Stopped:
                 return state, {"loss": self.refinement.estimate(stage)}, None
+            except DivergenceError as error:
+                return (
+                    state,
+                    {"loss": self.refinement.estimate(stage)},
+                    f"the method breaks down on a finer grid: {error}",
+                )
         ended = self.refinement.ended(stage)
         metrics = {"loss": self.refinement.estimate(stage), "difference": stage.differences[-1]}
         if self.error is not None and self.error_at is not None:

@@ -20,6 +20,7 @@ from .fields import (
     Portion,
     PositiveNumber,
     Seed,
+    Switch,
     Text,
     choice,
     number,
@@ -115,7 +116,9 @@ class DataSpec(SpecNode):
     test: Given[Portion] = Field(None, description="count, fraction below 1, or another file")
     inputs: Given[dict[Name, Text]] = Field(None, description="our name: the file's name")
     outputs: Given[dict[Name, Text]] = Field(None, description="our name: the file's name")
-    coordinates: Given[dict[Name, RangeOrName]] = Field(None, description="coordinate: [low, high] or the file's name")
+    coordinates: Given[dict[Name, RangeOrName]] = Field(
+        None, description="coordinate: [low, high] or the file's name; sample: first, last or none"
+    )
     weight: Given[PositiveNumber] = Field(None, description="dimensionless factor of the normalised row; default 1")
 
 
@@ -183,6 +186,7 @@ class GenerateSpec(SpecNode):
     codecs: Given[dict[Name, Free]] = Field(
         None, description="array: {kind: mantissa | bfloat16 | float32 | spectral, tolerance: relative L2, ...}"
     )
+    check: Given[Switch] = Field(None, description="whether the error of sample 0 is estimated first; default: true")
     batch: Given[Count] = Field(None, description="samples solved together; default: by the size of the grid")
     executor: Given[Executor] = Field(None, description="processes (default), dask, or serial: in this process")
     workers: Given[Count] = Field(None, description="default: one a core")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pdeml_datasets
 from pdeml.field import Field
 
 
@@ -254,11 +255,11 @@ def test_help_loads_no_numpy():
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
-def test_problems_lists_every_shipped_problem(cli):
+def test_problems_lists_every_shipped_problem_and_recipe(cli):
     from pdeml.problem import library
 
     lines = cli("problems").out.splitlines()
-    assert [line.split()[0] for line in lines] == list(library.names())
+    assert [line.split()[0] for line in lines] == [*library.names(), *pdeml_datasets.recipes()]
 
 
 def test_schema_is_json_and_knows_the_options_of_solvers(cli):

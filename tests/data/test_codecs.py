@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pdeml.data import ArrayInfo, Coordinate, Schema, Writer, open_source
-from pdeml.data.codecs import BFloat16, Float32, Mantissa, Spectral, parse_codec
+from pdeml.data.codecs import BFloat16, Codec, Float32, Mantissa, Spectral, parse_codec
 from pdeml.errors import InputError
 
 from .making import ATTRS, small_schema
@@ -36,6 +36,12 @@ def test_bfloat16_is_that_of_torch(values: np.ndarray) -> None:
     kept = BFloat16().encode(values)
     np.testing.assert_array_equal(kept, torch.from_numpy(values).to(torch.bfloat16).to(torch.float32).numpy())
     assert not (kept.view(np.uint32) & 0xFFFF).any()
+
+
+@pytest.mark.parametrize("codec", [BFloat16(), Float32(), Mantissa(bits=9), Spectral(modes=(2,))], ids=str)
+def test_numbers_too_large_for_an_error_are_refused(codec: Codec) -> None:
+    with pytest.raises(InputError, match=r"has a relative L2 error of (nan|inf)"):
+        codec.apply(np.linspace(1e300, 1.7e308, 9), [np.arange(9.0)])
 
 
 def test_float32_is_that_of_numpy() -> None:

@@ -190,6 +190,12 @@ def huge(file: h5py.File) -> None:
     far.dims[1].attach_scale(scale)
 
 
+def many(file: h5py.File) -> None:
+    for item in file.values():
+        if item.maxshape[0] is None:
+            item.resize(10**12, axis=0)
+
+
 DAMAGED = {
     renamed: "its pdeml_format is 'field/1'; expected dataset/1",
     shorter: "array 'u' has 2 samples, others have 3",
@@ -199,6 +205,7 @@ DAMAGED = {
     external_storage: "far keeps its data in another file",
     virtual: "far is a virtual data set",
     huge: "'far' declares .* of memory are available",
+    many: "array '/split' declares .* of memory are available",
 }
 
 

@@ -25,6 +25,14 @@ def test_parts_are_disjoint_and_as_large_as_asked(parts: dict, samples: int) -> 
     np.testing.assert_array_equal(together, np.arange(len(together)))
 
 
+@pytest.mark.parametrize("samples", [1, 2, 3, 5, 10, 11])
+def test_fractions_of_the_whole_are_all_samples_however_they_round(samples: int) -> None:
+    found = split_numbers({"train": 0.5, "validation": 0.25, "test": 0.25}, samples)
+    together = np.concatenate(list(found.values()))
+    np.testing.assert_array_equal(together, np.arange(len(together)))
+    assert abs(len(together) - samples) <= 1
+
+
 @pytest.mark.parametrize(
     "parts, message",
     [

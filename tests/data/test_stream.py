@@ -161,12 +161,12 @@ def test_frames_are_windows_of_time(small: Path, inputs: int, outputs: int, step
 
 
 def test_normalisation_is_stored_and_invertible(small: Path) -> None:
-    dataset = Dataset(small, normalise=True, dtype=torch.float64)
-    u = torch.stack([dataset[number]["u"] for number in range(SAMPLES)])
+    dataset = Dataset(small, "train", normalise=True, dtype=torch.float64)
+    u = torch.stack([dataset[number]["u"] for number in range(len(dataset))])
     assert float(u.mean()) == pytest.approx(0, abs=1e-12)
     assert float(u.std(correction=0)) == pytest.approx(1, rel=1e-12)
     np.testing.assert_allclose(
-        dataset.denormalise("u", u), expected(small_schema(), "u", range(SAMPLES)), rtol=0, atol=1e-14
+        dataset.denormalise("u", u), expected(small_schema(), "u", range(len(dataset))), rtol=0, atol=1e-14
     )
     only = Dataset(small, normalise=["a"], dtype=None)
     np.testing.assert_array_equal(only[3]["u"], sample(small_schema(), 3)["u"])

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from pdeml.data import ArrayInfo, Coordinate, Schema, Writer, open_source, validate
 from pdeml.data.statistics import Moments
+from pdeml.data.store import Store
 from pdeml.errors import DivergenceError, InputError
 
 from .making import ATTRS, expected, mixed_schema, sample, small_schema, write
@@ -262,3 +263,21 @@ ARRAY = ArrayInfo("u", ("x",), (3,), np.float64, "output")
 def test_wrong_schemas_are_refused(make: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_what_another_process_wrote_meanwhile_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, schema = tmp_path / "a.h5", small_schema()
+    with Writer(path, schema, 3, ATTRS) as writer:
+        writer.append(sample(schema, 0))
+
+    def intruded(*arguments: object) -> Store:
+        monkeypatch.undo()
+        with Writer(path, schema, 3, ATTRS, resume=True) as other:
+            other.append(sample(schema, 1))
+        return Store(*arguments)
+
+    monkeypatch.setattr("pdeml.data.writer.Store", intruded)
+    with pytest.raises(InputError, match="another process has just written"):
+        Writer(path, schema, 3, ATTRS, resume=True)
+    with Writer(path, schema, 3, ATTRS, resume=True) as writer:
+        assert writer.done == 2

@@ -345,3 +345,11 @@ def test_what_it_would_do_badly_is_refused_in_words(words, place, equations, con
     assert words in (Chebyshev().refusal(problem) or "accepted")
     with pytest.raises(InputError, match="'chebyshev' cannot solve it"):
         Chebyshev().solve(problem, [Case(problem)], {})
+
+
+@pytest.mark.parametrize("equation", ["u_xx + pi^2*u = 0", "u_xx + 25*pi^2*u = 1"])
+def test_a_resonant_problem_is_called_singular(equation: str):
+    """``sin(k pi x)`` solves the homogeneous problem: there are many solutions or none, though no pivot vanishes."""
+    problem = pm.Problem(**LINE, unknowns="u", equations=equation, conditions=[pm.Dirichlet(u=0)])
+    with pytest.raises(DivergenceError, match="singular"):
+        Chebyshev().solve(problem, [Case(problem)], {"x": 33})

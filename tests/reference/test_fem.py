@@ -349,6 +349,24 @@ REFUSED = {
     "u_xx*u_yy - u_xy**2 = 1": (SQUARE, pm.Dirichlet(u=0), "not linear in the second derivatives"),
     "div(grad(u)/sqrt(1 + u_x**2 + u_y**2)) = 1": (SQUARE, pm.Dirichlet(u=0), "depends on a derivative"),
     "laplacian(u) = 1": (SQUARE, pm.Dirichlet(on="boundary.left", u=0), "no condition for 'u' on the piece 'right'"),
+    "laplacian(u) = 3": (SQUARE, [pm.Dirichlet(u=0), pm.Neumann(on="boundary.left", u=1)], "a value and a flux on"),
+    "laplacian(u) = 4": (
+        SQUARE,
+        [
+            pm.Dirichlet(on={"piece": "left", "where": "y < 0.5"}, u=0),
+            *(pm.Dirichlet(on=f"boundary.{side}", u=0) for side in ("right", "bottom", "top")),
+        ],
+        "on a part of the piece 'left'",
+    ),
+    "u_t = laplacian(u) + 1": (
+        EVOLVING,
+        [
+            pm.Initial(u=0),
+            pm.Dirichlet(on={"piece": "left", "where": "t < 0.5"}, u=0),
+            *(pm.Dirichlet(on=f"boundary.{side}", u=0) for side in ("right", "bottom", "top")),
+        ],
+        "on a part of the piece 'left'",
+    ),
     "laplacian(u) = 2": (SQUARE, [pm.Dirichlet(u=0), pm.Dirichlet(on={"x": 0.5}, u=1)], "inside the domain"),
 }
 

@@ -234,3 +234,29 @@ def test_a_tolerance_out_of_reach_is_not_called_converged():
     solution = pm.solve(problem, "reference", grid={"x": 9, "t": 5}, tolerance=1e-12)
     assert not solution.record.converged
     assert "estimated" in solution.verdict
+
+
+def test_what_diverges_is_said_and_a_solution_before_is_kept(monkeypatch):
+    exploding = pm.Problem(
+        **on_a_line(equations="u_t = u_xx + u^2", conditions=[pm.Initial(u="100*sin(pi*x)"), pm.Dirichlet(u=0)])
+    )
+    with pytest.raises(pm.errors.DivergenceError, match="no solution is found beyond"):
+        pm.solve(exploding, "reference")
+    advance = Refinement.advance
+
+    def third_breaks(self, stage=None, progress=None):
+        if stage is not None and stage.level == 1:
+            raise pm.errors.DivergenceError("too steep")
+        return advance(self, stage, progress)
+
+    monkeypatch.setattr(Refinement, "advance", third_breaks)
+    solution = pm.solve(SUBJECTS["rod"].problem, "reference", tolerance=1e-14)
+    assert not solution.record.converged
+    assert "breaks down on a finer grid: too steep" in solution.record.reason
+    assert 0 < solution.record.estimate < 1e-3
+
+
+def test_a_wrong_option_of_the_method_is_named():
+    with pytest.raises(InputError, match="at most 7") as caught:
+        pm.solve(SUBJECTS["rod"].problem, "reference", method="chebyshev", options={"stages": 99})
+    assert caught.value.path[-2:] == ("options", "stages")

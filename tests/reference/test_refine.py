@@ -15,7 +15,7 @@ from pdeml.expr import parse
 from pdeml.problem import Problem
 from pdeml.reference import Case, Method, Refinement, Solved
 from pdeml.reference.method import substeps
-from pdeml.reference.refine import error_estimate
+from pdeml.reference.refine import difference, error_estimate
 from pdeml.sampling.functions import Function
 
 
@@ -162,3 +162,19 @@ def test_formulas_of_a_case_know_parameters_inputs_and_their_derivatives():
     np.testing.assert_allclose(case.on_grid(formula, {"x": axes["x"], "y": 1.0}), 15 + 6 * axes["x"])
     with pytest.raises(pm.errors.InputError, match="the input function 'a' is not given"):
         Case(problem)
+
+
+def test_a_given_grid_is_checked_before_anything_runs():
+    for grid, message in (({"y": 9}, "'y' is not a coordinate"), ({"x": 10**8, "t": 10**6}, "at most 1e\\+11")):
+        with pytest.raises(pm.errors.InputError, match=message) as caught:
+            Refinement(Known(), Case(heat()), grid=grid).grid_of(0)
+        assert caught.value.path[0] == "grid"
+
+
+def test_numbers_beyond_comparison_are_a_divergence():
+    problem = heat()
+    fine, coarse = (
+        Known().solved(problem, Case(problem), {}, np.linspace(0, 1, 9), np.array([size])) for size in (1e300, -1e300)
+    )
+    with pytest.raises(pm.errors.DivergenceError, match="ill-posed"), np.errstate(over="ignore", invalid="ignore"):
+        difference(fine, coarse)

@@ -69,6 +69,25 @@ def test_memory_does_not_depend_on_the_size(tmp_path: Path, monkeypatch):
         assert (tmp_path / f"{to}.h5").stat().st_size > 2**24
 
 
+def test_one_of_ours_keeps_its_units_and_its_residual(tmp_path: Path):
+    arrays = {
+        "a": ArrayInfo("a", ("x",), (4,), np.float64, "input", "m"),
+        "u": ArrayInfo("u", ("x",), (4,), np.float64, "output", "K"),
+    }
+    schema = Schema(arrays, {"x": Coordinate(np.arange(4.0), "km", long_name="way")}, residuals=True)
+    with Writer(tmp_path / "a.h5", schema, 3, {"reference_error": 0.25}) as writer:
+        for number, residual in enumerate((1e-9, 3e-9, 2e-9)):
+            writer.append({"a": _random(4), "u": _random(4) + number}, residual)
+        writer.finish()
+    convert(tmp_path / "a.h5", tmp_path / "b.h5", gzip=3)
+    with open_source(tmp_path / "b.h5") as source:
+        assert source.array_attributes("x")["units"] == "km"
+        assert source.array_attributes("x")["long_name"] == "way"
+        assert source.array_attributes("u")["reference_residual"] == 3e-9
+        assert "reference_residual" not in source.array_attributes("a")
+        assert source.attrs["reference_error"] == 0.25
+
+
 def test_names_of_the_user(tmp_path: Path, flow: Path):
     names = {"inputs": {"f": "vx"}, "outputs": {"w": "u"}, "coordinates": {"x": (-1, 1)}}
     convert(flow, tmp_path / "ours.h5", **names)

@@ -15,9 +15,10 @@ import xarray
 
 from pdeml.data import open_source, validate
 from pdeml.errors import InputError, RunError
+from pdeml.reference.generation import Recipe
 from pdeml.run import describe_recipe, generate_spec, generating, make_generation_plan
-from pdeml.run.recipes import find_recipe, split_samples
-from pdeml.spec import Document, apply_overrides, dump_spec, make_spec, parse_spec
+from pdeml.run.recipes import find_recipe
+from pdeml.spec import Document, apply_overrides, dump_spec, parse_spec
 
 RECIPE = """\
 name: decay
@@ -133,10 +134,10 @@ def test_a_part_may_end_within_a_batch(whole: Path, tmp_path: Path, monkeypatch:
 
     append, path = Writer.append, tmp_path / "b.h5"
 
-    def fails_at_seven(writer: Writer, sample: dict) -> None:
+    def fails_at_seven(writer: Writer, sample: dict, residual: float) -> None:
         if writer.done == 7:
             raise RunError("no space left")
-        append(writer, sample)
+        append(writer, sample, residual)
 
     monkeypatch.setattr(Writer, "append", fails_at_seven)
     with pytest.raises(RunError, match="no space left"):
@@ -199,19 +200,9 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "samples, split, expected",
-    [
-        (12, {"train": 8, "test": 4}, {"train": range(8), "test": range(8, 12)}),
-        (10, {"train": 0.7, "validation": 0.15, "test": 0.15}, {"train": range(7), "validation": range(7, 9)}),
-        (10, {"train": 5}, {"train": range(5)}),
-    ],
-)
-def test_parts_follow_each_other(samples: int, split: dict, expected: dict):
-    spec = make_spec({**_plain(), "generate": {"samples": samples, "split": split}})
-    found = split_samples(spec.generate.split, samples)
-    assert {part: found[part] for part in expected} == expected
-    assert sum(map(len, found.values())) <= samples
+def test_a_part_of_a_recipe_is_no_file():
+    with pytest.raises(InputError, match=r"generate.split.train.*: a part is a count of samples or a fraction"):
+        make_generation_plan(recipe("generate.split={train: other.h5}"))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 7, 200, 1200, 5000])
@@ -224,6 +215,7 @@ def test_another_number_of_samples_keeps_the_proportions(samples: int, tmp_path:
         assert abs(sizes.get(part, 0) - share * samples) <= 1
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path: Path):
     (tmp_path / "r.yaml").write_text(dump_spec(recipe().spec), encoding="utf-8")
     (tmp_path / "script.py").write_text(
@@ -231,6 +223,47 @@ def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path: Path
     )
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["started", "4"]
+
+
+HEAT = """\
+name: heat
+problem:
+  coordinates: {x: [0, 1], y: [0, 1]}
+  unknowns: [u]
+  inputs: {f: {field: series, basis: sine, over: [x, y], terms: 3}}
+  equations: -laplacian(u) = f
+  conditions:
+    - {on: boundary, value: {u: 0}}
+reference: {solver: fem, grid: {x: 33, y: 33}}
+generate: {samples: 3, output: {x: 9, y: 9}, executor: serial}
+"""
+
+
+@pytest.mark.parametrize("gzip", ["", "generate.gzip=1"])
+def test_a_data_set_says_how_wrong_it_is(tmp_path: Path, gzip: str):
+    document = apply_overrides(parse_spec(HEAT, "heat.yaml"), [gzip] if gzip else [])
+
+    def interrupt(done: int) -> None:
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    path, small = tmp_path / "a.h5", ["generate.batch=1"]
+    generate_spec(apply_overrides(document, small), path, watch=interrupt)
+    result = generate_spec(apply_overrides(document, small), path, resume=True)
+    with open_source(path) as source:
+        attrs, found = source.attrs, source.read("u", slice(None)).astype(np.float64)
+        residual = source.array_attributes("u")["reference_residual"]
+    assert (attrs["reference"], attrs["reference_grid"]) == ("fem", "x 33, y 33")
+    assert result.error == attrs["reference_error"]
+    finer = apply_overrides(document, ["reference.grid={x: 129, y: 129}", "generate.check=false"])
+    generate_spec(finer, tmp_path / "b.h5")
+    with open_source(tmp_path / "b.h5") as source:
+        better = source.read("u", slice(None)).astype(np.float64)
+        assert np.isnan(source.attrs["reference_error"])
+    true = np.linalg.norm(found[0] - better[0]) / np.linalg.norm(better[0])
+    assert 0.5 * true < attrs["reference_error"] < 2 * true
+    facts = [facts["relative_residual"] for _, facts in Recipe.parse(attrs["spec"]).samples(0, 3)]
+    assert residual == result.residual == max(facts)
 
 
 def test_a_device_that_is_not_there_is_refused():
@@ -273,12 +306,6 @@ def test_workers_end_with_the_command(tmp_path: Path, number: signal.Signals):
         time.sleep(0.1)
     assert not any(_alive(child) for child in children)
     assert 5 <= _length(part) <= 5000
-
-
-def _plain() -> dict:
-    from pdeml.spec import to_plain
-
-    return to_plain(recipe().spec)
 
 
 def _length(part: Path) -> int:

@@ -2,7 +2,7 @@
 
 Darcy ``coeff`` (and ``Kcoeff``, ...), ``sol`` (N, X, Y); Burgers ``a``, ``u`` (N, X); Navier-Stokes ``a`` (N, X, Y),
 ``u`` (N, X, Y, T) and ``t``. Version 7.3 is HDF5, which holds arrays with their axes reversed; shapes here are those
-that MATLAB shows. Vectors named x, y, z, t (or tt) are taken as coordinates.
+that MATLAB shows. Vectors named x, y, z, t (or tt, tspan) are taken as coordinates.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pdeml.data.source import Role, Source
 
 __all__ = ["MATLAB"]
 
-_VECTORS = {"x": ("x",), "y": ("y",), "z": ("z",), "t": ("t", "tt")}
+_VECTORS = {"x": ("x",), "y": ("y",), "z": ("z",), "t": ("t", "tt", "tspan")}
 _INPUTS = ("a", "a_x", "a_smooth", "a_smooth_x", "coeff", "Kcoeff", "Kcoeff_x", "Kcoeff_y", "f")
 _ROLES: dict[str, Role] = {**dict.fromkeys(_INPUTS, "input"), "u": "output", "sol": "output"}
 _CUSTOM = Custom("MATLAB", time="last", vectors=_VECTORS, roles=_ROLES)

@@ -40,7 +40,14 @@ class NamedSource(Source):
             for name, values in inner.coordinates.items()
         }
         self._theirs = self._array_names(names)
+        self.concurrent = inner.concurrent
+        self.statistics = {
+            ours: inner.statistics[theirs] for ours, theirs in self._theirs.items() if theirs in inner.statistics
+        }
         self.arrays = {ours: self._named(ours, names, renamed) for ours in self._theirs}
+
+    def chunk_samples(self, name: str) -> int:
+        return self._inner.chunk_samples(self._theirs[name])
 
     def close(self) -> None:
         self._inner.close()

@@ -27,7 +27,7 @@ __all__ = ["BOUNDARIES", "write_well"]
 BOUNDARIES = ("periodic", "wall", "open")
 _BLOCK_BYTES = 2**27
 _HEAD_BYTES = 2**20
-_OWN = ("samples", "seed")  # attributes of our files that are no parameters of the simulation
+_OWN = ("samples", "seed", "reference_error")  # attributes of our files that are no parameters of the simulation
 
 
 def write_well(

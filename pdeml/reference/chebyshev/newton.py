@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import LinAlgWarning, lu_factor, lu_solve
+from scipy.linalg import LinAlgWarning, get_lapack_funcs, lu_factor, lu_solve
 from scipy.sparse import csc_array, diags_array
 from scipy.sparse.linalg import splu
 
@@ -23,6 +23,7 @@ SQUARED = 1e-8
 """A full step of this size, relative to the solution, leaves an error of its square."""
 SINGULAR = "the linearised equations are singular: the conditions do not determine the solution"
 SMALLEST_PIVOT = 1e-15
+"""And the smallest reciprocal condition number: pivots alone do not show that a matrix is singular."""
 DENSE = 160
 """Up to this size a full matrix is factorised faster than a sparse one."""
 
@@ -121,6 +122,9 @@ def _solver(matrix: csc_array) -> Solve:
             warnings.simplefilter("ignore", LinAlgWarning)
             full = lu_factor(matrix.toarray(), check_finite=False)
         pivots = full[0].diagonal()
+        (condition,) = get_lapack_funcs(("gecon",), (full[0],))
+        if condition(full[0], abs(matrix).sum(axis=0).max())[0] < SMALLEST_PIVOT:
+            raise DivergenceError(SINGULAR)
 
         def solve(right: np.ndarray) -> np.ndarray:
             return lu_solve(full, right, check_finite=False)

@@ -141,8 +141,13 @@ def _solved(problem: Problem, cases: Sequence[Case], variables: list[Variable], 
 
 
 def _guess(system: System, free: int) -> np.ndarray:
-    """Return the smallest polynomials that meet the first rows, the conditions, linearised at zero."""
+    """Return the smallest polynomials that meet the first rows, the conditions, linearised at zero.
+
+    Where all is linear, zero is as good, and free: the rows are many where the pieces are.
+    """
     zero = np.zeros((system.size, len(system.cases)))
+    if system.constant:
+        return zero
     matrix, found = system.jacobian(0.0, zero)[0][:free].toarray(), system.residual(0.0, zero)[:free]
     if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(found))):
         raise DivergenceError("the conditions have no finite value where the unknowns are zero")

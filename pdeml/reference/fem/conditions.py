@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import sympy
 
 from pdeml.errors import InputError
 from pdeml.expr import diff, jet_of, normal_symbol
 from pdeml.geometry import Region
+from pdeml.geometry.quasi import fixed_points
 from pdeml.problem import Constraint, Problem
 from pdeml.reference.fem.weak import (
     Weak,
@@ -19,6 +21,9 @@ from pdeml.reference.fem.weak import (
 )
 
 __all__ = ["Conditions", "Outflow", "Prescribed", "sort_conditions"]
+
+PROBES = 10
+"""Two to this power points of each piece of the boundary are looked at for conditions."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +145,35 @@ def _solved_for_slope(constraint: Constraint, unknown: str, weak: Weak) -> Outfl
 def _check_complete(weak: Weak, found: list[Prescribed | Outflow], initial: dict[str, sympy.Expr]) -> None:
     problem = weak.problem
     for equation in weak.equations:
-        covered = {piece for entry in found if entry.unknown == equation.unknown for piece in entry.region.pieces}
-        for piece in problem.domain.pieces:
-            if equation.matrix and piece not in covered:
-                raise InputError(f"there is no condition for {equation.unknown!r} on the piece {piece!r}")
+        own = [entry for entry in found if entry.unknown == equation.unknown]
+        for piece in problem.domain.pieces if equation.matrix else ():
+            _check_piece(problem, equation.unknown, own, piece)
         if equation.unknown in _evolving(weak) and equation.unknown not in initial:
             raise InputError(f"there is no value of {equation.unknown!r} at the start")
+
+
+def _check_piece(problem: Problem, unknown: str, found: list[Prescribed | Outflow], piece: str) -> None:
+    """Refuse a piece of the boundary with nothing on a part of it, or with a value and a flux at once."""
+    whole = problem.domain.region(f"boundary.{piece}")
+    points, _ = whole.draw(fixed_points(whole.dimension, PROBES))
+    valued, flowing = (
+        _covered([entry for entry in found if isinstance(entry, kind)], piece, points) for kind in (Prescribed, Outflow)
+    )
+    if not np.all(valued | flowing):
+        where = "a part of the piece" if np.any(valued | flowing) else "the piece"
+        raise InputError(f"there is no condition for {unknown!r} on {where} {piece!r}")
+    if np.any(valued & flowing):
+        raise InputError(f"{unknown!r} has a value and a flux on the piece {piece!r}; one of them is enough")
+
+
+def _covered(found: list[Prescribed | Outflow], piece: str, points: np.ndarray) -> np.ndarray:
+    """Return at which points (N, D) of a piece one of the conditions holds, (N,)."""
+    result = np.zeros(len(points), dtype=bool)
+    for entry in found:
+        if any(part.name == piece for part in entry.region.parts):
+            mask = entry.region.where
+            result |= True if mask is None else np.asarray(mask(points)).reshape(-1).astype(bool)
+    return result
 
 
 def _evolving(weak: Weak) -> set[str]:

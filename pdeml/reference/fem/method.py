@@ -49,7 +49,7 @@ class FEM(Method):
     """
 
     kind: ClassVar[str] = "fem"
-    most_space: ClassVar[float] = 2.7e5
+    most_space: ClassVar[float] = 7e4
 
     degree: Literal[1, 2] | None = Field(default=None)
     mesher: Literal["auto", "distance", "gmsh"] = Field(default="auto")

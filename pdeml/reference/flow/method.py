@@ -48,7 +48,7 @@ class NavierStokes(Method):
     """
 
     kind: ClassVar[str] = "navier_stokes"
-    most_space: ClassVar[float] = 2.7e5
+    most_space: ClassVar[float] = 1.7e4
 
     grading: float = Field(default=0.6, ge=0.0, lt=1.0)
     subgrid: float = Field(default=0.0, ge=0.0)

@@ -27,7 +27,8 @@ def reason_against(problem: Problem) -> str | None:
     """Return in one sentence why a Fourier method is not for this problem; None if it is."""
     walls = [name for name in problem.names.space if name not in problem.periodic]
     if not problem.domain.is_box or walls or not problem.names.space:
-        return f"it needs every space coordinate periodic; {', '.join(walls) or 'the domain'} is not"
+        which = f"{', '.join(walls) or 'the domain'} {'are' if len(walls) > 1 else 'is'} not"
+        return f"it needs every space coordinate periodic; {which}"
     try:
         split = make_split(problem)
     except InputError as error:

@@ -100,7 +100,7 @@ class Layout:
                 "T" if name == self.problem.time else "",
                 f"place between {name}_low and {name}_high" if moves else "",
             )
-        return Schema(arrays, coordinates, self.codecs, self.gzip)
+        return Schema(arrays, coordinates, self.codecs, self.gzip, residuals=True)
 
     @property
     def sample_bytes(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from pdeml.errors import InputError, under
+from pdeml.errors import DivergenceError, InputError, under
 from pdeml.field import canonical_dims, grid_points
 from pdeml.problem import Problem, read_exact
 from pdeml.problem.manufactured import real_formulas
@@ -19,6 +19,7 @@ from pdeml.reference.case import Case
 from pdeml.reference.method import Method
 from pdeml.reference.methods import make_method
 from pdeml.reference.named import named_reference
+from pdeml.reference.refine import Refinement
 
 __all__ = ["SampleSource", "make_source"]
 
@@ -56,6 +57,14 @@ class SampleSource(ABC):
     def describe(self) -> str:
         """Say in one line where the solutions come from."""
 
+    @abstractmethod
+    def error(self, case: Case) -> float:
+        """Return the relative L2 error of the solution of one case, estimated; NaN where nothing is known."""
+
+    def about(self) -> dict[str, str]:
+        """Return what a data set says about it, as attributes."""
+        return {"reference": self.describe()}
+
 
 @dataclass(frozen=True)
 class Solver(SampleSource):
@@ -77,8 +86,22 @@ class Solver(SampleSource):
         return [(solved.on_grid(grid), solved.facts) for solved, grid in zip(found, axes, strict=True)]
 
     def describe(self) -> str:
-        listed = ", ".join(f"{name} {size}" for name, size in self.grid.items())
-        return f"solver {self.method.kind} on {listed} points"
+        return f"solver {self.method.kind} on {self._listed} points"
+
+    def error(self, case: Case) -> float:
+        """Solve on the grid and on at most two coarser ones, whose differences tell the order and the error."""
+        refinement = Refinement(self.method, case, self.grid, device=self.device)
+        try:
+            return refinement.estimate(refinement.run())
+        except (DivergenceError, InputError):
+            return math.nan
+
+    def about(self) -> dict[str, str]:
+        return {"reference": self.method.kind, "reference_grid": self._listed}
+
+    @property
+    def _listed(self) -> str:
+        return ", ".join(f"{name} {size}" for name, size in self.grid.items())
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,9 @@ class Formulas(SampleSource):
 
     def describe(self) -> str:
         return "exact: " + ", ".join(f"{name} = {formula}" for name, formula in self.formulas.items())
+
+    def error(self, case: Case) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +146,9 @@ class Named(SampleSource):
 
     def describe(self) -> str:
         return f"named: {self.name}"
+
+    def error(self, case: Case) -> float:
+        return named_reference(self.name, case.problem).floor or math.nan
 
 
 def make_source(reference: Mapping[str, Any] | None, problem: Problem, device: str = "cpu") -> SampleSource:

@@ -26,6 +26,8 @@ NEGLIGIBLE = 1e-16
 """Amplitudes below this share of the largest are left out."""
 FAR = 1e-9
 """Correlation, relative to the variance, left between a point and the periodic images of another (basis ``free``)."""
+LEAST = 0.98
+"""Share of a kernel's variance that the functions of the basis ``free`` must hold."""
 
 Kind = Literal["power", "rbf", "matern"]
 
@@ -48,7 +50,8 @@ class GRF(Distribution):
         spectrum: in place of a kernel: S as an expression in ``k``, the wavenumber κ.
         amplitude: factor; for ``rbf`` and ``matern`` the standard deviation (default 1).
         basis: ``neumann`` (zero slope at the boundary), ``dirichlet`` (zero there), ``periodic``, or ``free``: the
-            boundary is not felt, so that the kernel itself is the covariance. Default: ``neumann`` for ``power``,
+            boundary is not felt, so that the kernel itself is the covariance (a field whose series cuts off more than
+            2 % of the variance is refused). Default: ``neumann`` for ``power``,
             ``periodic`` for ``spectrum``, ``free`` for the kernels.
         zero_mean: whether the constant function is left out; default: with ``power`` and ``spectrum``.
         modes: functions of the basis along each coordinate; default 1024 in one dimension, 256 in two, 48 in three.
@@ -105,6 +108,8 @@ def _scales(field: GRF, bounds: tuple[tuple[float, float], ...]) -> tuple[tuple[
     count = field.modes or MODES[dimension]
     bases = tuple(make(low, high + pad, count) for low, high in bounds)
     scale = _amplitudes(field, bases)
+    if kind == "free" and field.kernel != "power" and not field.zero_mean:
+        _check_variance(field, bases, scale)
     largest = scale.max()
     if not largest > 0:
         raise InputError("the field is zero: its spectrum vanishes at every wavenumber of the basis")
@@ -128,6 +133,18 @@ def _amplitudes(field: GRF, bases: tuple[Basis, ...]) -> np.ndarray:
     wavenumbers = np.sqrt(np.where(constant, squares[squares > 0].min(), squares) if leave_out else squares)
     scale = np.sqrt(field.variance(wavenumbers, len(bases)))
     return np.where(constant & leave_out, 0.0, scale)
+
+
+def _check_variance(field: GRF, bases: tuple[Basis, ...], scale: np.ndarray) -> None:
+    """Refuse a series too short for its kernel: the variance anywhere is the mean square of its functions."""
+    volume = math.prod(basis.length for basis in bases)
+    share = float(np.square(scale).sum() / volume / _amplitude(field, len(bases)) ** 2)
+    if share < LEAST:
+        raise InputError(
+            f"{scale.shape[0]} functions along each coordinate hold {share:.1%} of the variance of the kernel, "
+            f"{LEAST:.0%} are needed; give more modes, or a longer length",
+            ("modes",),
+        )
 
 
 def _amplitude(field: GRF, dimension: int) -> float:

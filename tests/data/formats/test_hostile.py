@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from pdeml.data.source import open_source
 from pdeml.errors import FileFormatError, PdemlError
+from pdeml.run import inspect
 
 HUGE = 10**7
 
@@ -229,3 +230,10 @@ def test_damage_is_either_harmless_or_told(tmp_path_factory, samples: list[Path]
                 source.read(name, slice(0, 2))
     except PdemlError as error:
         assert "\n" not in str(error)  # noqa: PT017 (either outcome is right)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "a.h5")
+    for look in (open_source, inspect):
+        with pytest.raises(FileFormatError, match="not a file but a folder or a device"):
+            look(tmp_path / "a.h5")

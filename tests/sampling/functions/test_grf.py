@@ -39,7 +39,7 @@ def draws(field: GRF, bounds: np.ndarray, points: np.ndarray, count: int) -> np.
         (GRF(tau=2, alpha=1.5, basis="dirichlet", modes=24), SQUARE),
         (GRF(tau=5, alpha=2, basis="periodic", amplitude=25, modes=65), UNIT),
         (GRF(kernel="rbf", length=0.3, amplitude=2), UNIT),
-        (GRF(kernel="matern", length=0.4, nu=1.5, modes=24), SQUARE),
+        (GRF(kernel="matern", length=0.4, nu=1.5, modes=36), SQUARE),
         (GRF(spectrum="k**2/(1 + (k/20)**8)", modes=31), 2 * SQUARE),
     ],
     ids=["neumann", "dirichlet", "periodic", "rbf", "matern", "spectrum"],
@@ -134,6 +134,16 @@ def test_zero_mean_leaves_out_the_constant():
 def test_variance_is_finite_or_refused():
     with pytest.raises(InputError, match="infinite for alpha <= 1"):
         GRF(tau=1, alpha=0.9, basis="free").draw(np.random.default_rng(0), ("x", "y"), SQUARE)
+
+
+@pytest.mark.parametrize("options", [{"kernel": "rbf", "length": 1e-3}, {"kernel": "matern", "length": 1e-2, "nu": 1}])
+def test_a_series_too_short_for_its_kernel_is_refused(options: dict):
+    rng, x = np.random.default_rng(0), np.array([[0.3]])
+    with pytest.raises(InputError, match=r"40 functions along each coordinate hold .* of the variance"):
+        GRF(**options, modes=40).draw(rng, ("x",), UNIT)
+    enough = GRF(**options, modes=4000)
+    enough.draw(rng, ("x",), UNIT)
+    assert 0.98 < covariance(enough, UNIT, x)[0, 0] < 1.001
 
 
 @pytest.mark.parametrize(
