@@ -187,9 +187,11 @@ def _planned(plan: RunPlan) -> dict[str, list[str]]:
     """Return the sections that `validate` prints besides the problem's own."""
     preview, options = plan.preview, plan.solver.model_dump(exclude_none=True)
     most = ", then ".join(f"{name} for at most {count} steps" for name, count in preview.optimisers)
+    trained = preview.parameters > 0
+    first = f"{preview.parameters} network parameters, {most}" if trained else most
     solver = [
-        f"{preview.parameters} network parameters, {most}, on {preview.device}",
-        *(f"{name}: {count} points a draw" for name, count in preview.points.items()),
+        f"{first}, on {preview.device}",
+        *(f"{name}: {count} points" + (" a draw" if trained else "") for name, count in preview.points.items()),
         *(f"exact by construction: {name}" for name in preview.exact),
         ", ".join(
             f"{name} {str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()

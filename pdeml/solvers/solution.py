@@ -231,8 +231,9 @@ class Solution:
         if record.estimate is not None:
             lines.append(f"  estimated relative L2 error: {record.estimate:.2e} (from the last refinements)")
         lines += [f"  {name} = {value:.6g} (learned)" for name, value in record.learned.items()]
+        what = "parameters" if record.estimate is None else "coefficients"
         lines.append(
-            f"  {record.steps} steps, {record.parameters} parameters, {record.seconds:.1f} s on {record.device} "
+            f"  {record.steps} steps, {record.parameters} {what}, {record.seconds:.1f} s on {record.device} "
             f"in {record.precision}, seed {record.seed}"
         )
         return "\n".join([*lines, *(f"  note: {note}" for note in record.notes)])

@@ -135,6 +135,16 @@ def test_divergence_keeps_the_best_state_and_exits_1(cli):
     assert cli("evaluate", "runs/small").code == 0
 
 
+def test_divergence_before_there_is_a_solution_is_one_sentence(cli):
+    text = Path("small.yaml").read_text()
+    exploding = "u_t = u_xx + 1000*u^2 + 1000"
+    lines = [f"    - {exploding}" if "u_t" in line else line for line in text.splitlines()]
+    Path("exploding.yaml").write_text("\n".join(lines) + "\n")
+    found = cli("train", "exploding.yaml", "--set", "solver={kind: reference}")
+    assert found.code == 1
+    assert "no solution is found beyond the time" in found.err
+
+
 @pytest.mark.parametrize(
     "error, message",
     [

@@ -31,7 +31,7 @@ COARSE = {
     "darcy-rough": {"x": 31, "y": 31},
     "darcy-smooth": {"x": 31, "y": 31},
     "euler": {"x": 65, "t": 11},
-    "helmholtz": {"x": 31, "y": 31},
+    "helmholtz-medium": {"x": 31, "y": 31},
     "kuramoto-sivashinsky": {"x": 64, "t": 401},
     "mcwilliams": {"x": 16, "y": 16, "t": 101},
     "navier-stokes-1e-3": {"x": 16, "y": 16, "t": 201},

@@ -112,7 +112,7 @@ def points_in(problem: Problem, count: int = 400) -> np.ndarray:
 
 
 def small(problem: Problem) -> dict[str, int]:
-    return {name: 17 for name in problem.names.coordinates}
+    return dict.fromkeys(problem.names.coordinates, 17)
 
 
 def method_of(subject: Subject) -> Method:

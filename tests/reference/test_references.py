@@ -161,7 +161,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path):
 
 
 REFUSED = {
-    "solver": ({"solver": "etdrk4"}, "solver", "no reference solver 'etdrk4' yet"),
+    "solver": ({"solver": "etdrk"}, "solver", "did you mean 'etdrk4'"),
     "kind": ({"exakt": {"u": "x"}}, "exakt", "did you mean 'exact'"),
     "two": ({"exact": {"u": "x"}, "named": "cole-hopf"}, "", "exactly one"),
     "name": ({"named": "cole-hop"}, "named", "did you mean 'cole-hopf'"),

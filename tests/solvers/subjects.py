@@ -21,6 +21,9 @@ ABLE: dict[str, dict[str, Any]] = {
 """kind -> options that solve the problems below in about a second each."""
 
 
+REFUSED = {("reference", "from the end")}
+"""(kind, problem below) that the method says it cannot do."""
+
 DETERMINISTIC = ("reference",)
 """Kinds that draw nothing."""
 
