@@ -15,7 +15,7 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,12 @@ def main() -> None:
     for name in arguments.names or shipped:
         write_card(shipped[name].parent, arguments.samples)
         print(f"wrote {shipped[name].parent / 'README.md'}", flush=True)
-    rows = [row for path in shipped.values() if (row := table_row(path))]
+    write_table(shipped.values())
+
+
+def write_table(recipes: Iterable[Path]) -> None:
+    """Write the table of all from their cards."""
+    rows = [row for path in recipes if (row := table_row(path))]
     replace(
         TABLE, "\n".join(["| Recipe | What | Samples | Size | CPU time | Error |", "|---|---|---|---|---|---|", *rows])
     )
@@ -170,7 +175,7 @@ def table_row(recipe: Path) -> str | None:
     samples = rows["Samples"].partition(" ")[0]
     size = rows["Size"].split(", ")[1].removesuffix(" in all")
     spent = rows["CPU time"].partition(" a sample")[0]
-    found = re.findall(r"\d\.\de-?\d+", rows["Error"].partition(":")[0])
+    found = re.findall(r"\d\.\de[+-]\d+", rows["Error"].partition(":")[0])
     bound = "< " if "doubled" in rows["Error"] else ""
     error = bound + max(found, key=float) if found else "exact"
     link = f"[`{name}`](pdeml_datasets/recipes/{name}/README.md)"

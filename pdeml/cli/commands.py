@@ -146,7 +146,7 @@ def inspect(arguments: Namespace) -> int:
     """Print what is in a file or folder."""
     from pdeml.run import inspect as describe
 
-    print(describe(arguments.path, **file_names(arguments)))
+    print(describe(arguments.path, **file_names(arguments), check=arguments.check))
     return 0
 
 

@@ -17,14 +17,26 @@ __all__ = ["convert", "file_names"]
 
 def convert(arguments: Namespace) -> int:
     """Write a data set anew: as one of ours, or as a file of The Well."""
+    from pdeml.files import size_text
     from pdeml.run import convert as write_anew
+    from pdeml.run.converting import NOT_KEPT
 
     names = file_names(arguments)
     target = Path(arguments.out)
     with nullcontext() if arguments.quiet else sample_progress(target.name) as show:
-        wrote = write_anew(arguments.path, target, **names, to=arguments.to, gzip=_level(arguments.gzip), progress=show)
+        wrote = write_anew(
+            arguments.path,
+            target,
+            **names,
+            to=arguments.to,
+            gzip=_level(arguments.gzip),
+            allow_nan=arguments.allow_nan,
+            progress=show,
+        )
     if not arguments.quiet:
-        print(f"wrote {target}: {wrote}, {target.stat().st_size / 2**20:.1f} MiB")
+        print(f"wrote {target}: {wrote}, {size_text(target.stat().st_size)}")
+        if arguments.to in NOT_KEPT:
+            print(NOT_KEPT[arguments.to])
     return 0
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pdeml.run import GenerationPlan, GenerationResult
     from pdeml.spec import Document
 
-__all__ = ["first_comment", "generate", "validate_recipe"]
+__all__ = ["LARGE_ERROR", "first_comment", "generate", "validate_recipe"]
+
+LARGE_ERROR = 0.01
+"""Estimated relative L2 error of sample 0 above which the user is warned."""
 
 
 def generate(arguments: Namespace) -> int:
@@ -41,6 +44,9 @@ def generate(arguments: Namespace) -> int:
         return 128 + (result.signal or 2)
     if not arguments.quiet:
         print("\n".join(_said(result)))
+        if result.error > LARGE_ERROR:
+            about = f"the estimated relative error of sample 0 is {result.error:.2g}"
+            print(f"warning: {about}; a finer reference.grid may make it smaller", file=sys.stderr)
     return 0
 
 
@@ -89,13 +95,15 @@ def _say_interrupted(result: GenerationResult, arguments: Namespace) -> None:
 
 
 def _said(result: GenerationResult) -> Iterator[str]:
-    size = result.path.stat().st_size / 2**20
+    from pdeml.files import size_text  # only here: it loads HDF5
+
+    size = size_text(result.path.stat().st_size)
     if result.status == "already":
-        yield f"{result.path} is finished already, nothing to do: {result.done} samples, {size:.1f} MiB"
+        yield f"{result.path} is finished already, nothing to do: {result.done} samples, {size}"
         return
     rate = result.made / max(result.seconds, 1e-9)
     took = f"{result.seconds:.1f} s ({rate:.3g} samples/s)"
-    yield f"wrote {result.path}: {result.done} samples, {size:.1f} MiB, in {took}"
+    yield f"wrote {result.path}: {result.done} samples, {size}, in {took}"
     known = {"estimated relative error of sample 0": result.error, "largest relative residual": result.residual}
     yield from (f"  {name}: {value:.2g}" for name, value in known.items() if not math.isnan(value))
     if result.picture is not None:

@@ -142,6 +142,8 @@ def _generate(parser: argparse.ArgumentParser) -> None:
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="folder of a run, a data set, a field file, a checkpoint")
+    text = "of a data set: read all samples; verify checksums, statistics, and that values are finite"
+    parser.add_argument("--check", action="store_true", help=text)
     _names(parser)
 
 
@@ -151,6 +153,7 @@ def _convert(parser: argparse.ArgumentParser) -> None:
     _names(parser)
     parser.add_argument("--to", metavar="pdeml|well", default="pdeml", help="format to write (default: pdeml)")
     parser.add_argument("--gzip", metavar="LEVEL", default="0", help="compress: 1 (fast) to 9 (small); default: 0")
+    parser.add_argument("--allow-nan", action="store_true", help="write NaN as they are; otherwise they are refused")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pdeml.data.source import ArrayInfo, Source, open_source
     from pdeml.data.splits import split_numbers
     from pdeml.data.stream import Stream
-    from pdeml.data.validation import validate
+    from pdeml.data.validation import sample_problems, validate
     from pdeml.data.writer import Writer
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Writer",
     "codecs",
     "open_source",
+    "sample_problems",
     "split_numbers",
     "validate",
 ]
@@ -36,7 +37,7 @@ _HOMES = {
     "pdeml.data.source": ("ArrayInfo", "Source", "open_source"),
     "pdeml.data.splits": ("split_numbers",),
     "pdeml.data.stream": ("Stream",),
-    "pdeml.data.validation": ("validate",),
+    "pdeml.data.validation": ("sample_problems", "validate"),
     "pdeml.data.writer": ("Writer",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

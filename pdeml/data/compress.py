@@ -25,6 +25,7 @@ def compress(
     schema: Schema,
     attrs: Mapping[str, Any],
     statistics: Mapping[str, Mapping[str, float]],
+    consequence: str,
 ) -> None:
     """Write a complete data set to ``path`` with byte shuffling and gzip, atomically; both need room at the same time.
 
@@ -34,11 +35,12 @@ def compress(
         schema: of both.
         attrs: root attributes.
         statistics: array -> attribute -> value, those that `make_skeleton` leaves open.
+        consequence: what an error of the disk means, for its message.
     """
     infos = stored_arrays(schema)
     start = end = store.first_chunk
     sizes = {}
-    with atomic_write(path, "its samples are kept uncompressed in the .part") as temporary:
+    with atomic_write(path, consequence) as temporary:
         with temporary.open("r+b") as file:
             file.seek(start)
             for name, number in chunk_order(schema, store.samples):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pdeml.data.mask import MASK, first_hole, holes, is_masked, spread
 from pdeml.data.source import Source, Window, open_source
 from pdeml.errors import FileFormatError, InputError, one_of
 from pdeml.files import require_memory
@@ -44,17 +47,24 @@ class Frames:
 class Dataset(torch.utils.data.Dataset):
     """Samples of a data set, or of any file that `open_source` reads, as mappings name -> tensor ([t], z, y, x).
 
-    It can be pickled, and opens the file anew in every process (workers by fork or spawn).
+    ``dataset[3]`` is one sample, ``dataset[0:8]`` a batch. It can be pickled, and opens the file anew in every process
+    (workers by fork or spawn).
+
+    In a file with an array ``mask`` (0 outside the geometry) outputs are NaN outside. The mask comes with every array
+    that it is about, named or not, so that a loss can leave those points out: ``((u - v)**2 * mask).sum()``.
 
     Args:
         path: a file, or several that continue each other.
         part: ``"train"``, ``"validation"`` or ``"test"`` where the file has a split; or the sample numbers; None: all.
-        arrays: names to read; None: all.
+        arrays: names to read; None: all. ``mask`` is added to those that have its dimensions.
         window: dimension -> slice, to cut out or to thin space or time.
         frames: cut time series into items; an item is then one start within one sample.
-        normalise: names of arrays to shift and scale by the stored mean and standard deviation; True: all floats.
+        normalise: names of arrays to shift and scale by the stored mean and standard deviation; True: all floats but
+            the mask.
         dtype: of the floats; None: as stored. Integers keep their type.
-        allow_nan: pass NaN and infinite values on; otherwise they are an error that names the sample.
+        allow_nan: pass on NaN and infinite values inside the geometry (everywhere, where there is no mask); otherwise
+            they are an error that names the sample.
+        fill: what values outside the geometry that are not finite become, after normalisation; None: they stay.
         names: ``inputs``, ``outputs``, ``coordinates`` of `open_source`, for formats that do not say; ``sample`` among
             the coordinates (``first``, ``last``, ``none``) is the axis of samples.
 
@@ -74,15 +84,20 @@ class Dataset(torch.utils.data.Dataset):
         normalise: bool | Iterable[str] = False,
         dtype: torch.dtype | None = torch.float32,
         allow_nan: bool = False,
+        fill: float | None = 0.0,
         names: Mapping[str, Any] | None = None,
     ):
         if dtype is not None and dtype not in _NUMPY:
             raise InputError(f"dtype must be one of {', '.join(map(str, _NUMPY))} or None, got {dtype}")
+        if fill is not None and not (isinstance(fill, int | float) and math.isfinite(fill)):
+            raise InputError(f"fill must be a finite number, or None (NaN stay outside the geometry), got {fill!r:.40}")
         self.path = path
-        self.window = dict(window or {})
+        self.part = part
+        self.window = _checked_window(window)
         self.frames = frames
         self.dtype = dtype
         self.allow_nan = allow_nan
+        self.fill = fill
         self._names = dict(names or {})
         self._opened: tuple[int, Source] | None = None
         self._lock = threading.Lock()
@@ -91,6 +106,8 @@ class Dataset(torch.utils.data.Dataset):
         for name in self.arrays:
             if name not in source.arrays:
                 raise InputError(one_of(name, source.arrays, "an array of this file"))
+        if MASK not in self.arrays and any(is_masked(source, name) for name in self.arrays):
+            self.arrays = (*self.arrays, MASK)
         self.numbers = _part_numbers(source, part)
         # All samples of an unfinished file are other ones a moment later.
         self.grows = part is None and not source.complete
@@ -107,21 +124,30 @@ class Dataset(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.numbers) * len(self.starts)
 
-    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
-        return self.__getitems__([item])[0]
+    def __repr__(self) -> str:
+        files = [self.path] if isinstance(self.path, str | os.PathLike) else self.path
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        part = "all samples" if self.part is None else "chosen samples"
+        part = f"part {self.part!r}" if isinstance(self.part, str) else part
+        return f"Dataset({str(files[0])!r}{more}, {part}: {len(self)} items of {', '.join(self.arrays)})"
+
+    def __getitem__(self, item: int | slice) -> dict[str, torch.Tensor]:
+        """Return one item, negative numbers counting from the end; or a slice of items as a batch."""
+        if isinstance(item, slice):
+            return self._batch(range(len(self))[item])
+        return {name: tensor[0] for name, tensor in self._batch([item]).items()}
 
     def __getitems__(self, items: Sequence[int]) -> list[dict[str, torch.Tensor]]:
         """Return several items at once, as `DataLoader` asks for them; samples that are needed twice are read once."""
-        places = [divmod(range(len(self))[item], len(self.starts)) for item in items]
-        samples = self.numbers[[row for row, _ in places]]
-        distinct, rows = np.unique(samples, return_inverse=True)
-        values = self.read(distinct)
-        batch = self.items(values, rows, np.array([start for _, start in places]))
+        batch = self._batch(items)
         return [{name: tensor[number] for name, tensor in batch.items()} for number in range(len(items))]
 
     def read(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Read whole samples (strictly increasing numbers): windowed, converted, normalised, shape (samples, ...)."""
-        return {name: self._array(name, samples) for name in self.arrays}
+        found: dict[str, np.ndarray] = {}
+        for name in sorted(self.arrays, key=lambda name: name != MASK):  # the others need the mask
+            found[name] = self._array(name, samples, found.get(MASK))
+        return {name: found[name] for name in self.arrays}
 
     def items(self, values: Mapping[str, np.ndarray], rows: np.ndarray, starts: np.ndarray) -> dict[str, torch.Tensor]:
         """Make a batch of items out of what `read` returned.
@@ -161,23 +187,53 @@ class Dataset(torch.utils.data.Dataset):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
 
-    def _array(self, name: str, samples: np.ndarray) -> np.ndarray:
-        source = self.source
-        run = _as_slice(samples)
+    def _batch(self, items: Sequence[int]) -> dict[str, torch.Tensor]:
+        places = [divmod(self._number(item), len(self.starts)) for item in items]
+        samples = self.numbers[[row for row, _ in places]]
+        distinct, rows = np.unique(samples, return_inverse=True)
+        return self.items(self.read(distinct), rows, np.array([start for _, start in places], np.int64))
+
+    def _number(self, item: int) -> int:
+        """Return the number of an item, counted from the beginning."""
+        try:
+            number = operator.index(item)
+        except TypeError:
+            raise InputError(
+                f"an item of a Dataset is a number or a slice, got {item!r:.40}; arrays are chosen with arrays=[...]"
+            ) from None
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"{self.source.path}: there is no item {number}; this Dataset has {len(self)}")
+        return number % len(self)
+
+    def _stored(self, name: str, samples: np.ndarray) -> np.ndarray:
+        """Read an array as it is in the file."""
+        source, run = self.source, _as_slice(samples)
         if source.concurrent:
-            array = source.read(name, run, self.window)
-        else:
-            with self._lock:
-                array = source.read(name, run, self.window)
+            return source.read(name, run, self.window)
+        with self._lock:
+            return source.read(name, run, self.window)
+
+    def _array(self, name: str, samples: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        array = self._stored(name, samples)
         if array.dtype.kind != "f":
             return array
-        if not self.allow_nan:
-            _check_finite(array, samples, f"{source.path}: array {name!r}")
+        missing = holes(array)
+        inside = None
+        if missing is not None and mask is not None and is_masked(self.source, name):
+            inside = spread(self.source, name, mask)
+        if not self.allow_nan and (bad := first_hole(missing, inside)) is not None:
+            where = "" if inside is None else " inside the geometry"
+            raise FileFormatError(
+                f"{self.source.path}: array {name!r}, sample {samples[bad]}: holds NaN or infinite values{where}; "
+                "allow_nan=True passes them on"
+            )
         if name in self.statistics:
             # Before rounding: a small spread around a large mean would be lost.
             mean, std = self.statistics[name]
             array -= array.dtype.type(mean)
             array *= array.dtype.type(1 / std)
+        if missing is not None and inside is not None and self.fill is not None:
+            array[missing & ~inside] = self.fill
         return array if self.dtype is None else array.astype(_NUMPY[self.dtype], copy=False)
 
     def _starts(self, source: Source) -> np.ndarray:
@@ -195,6 +251,17 @@ class Dataset(torch.utils.data.Dataset):
 
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.float16: np.float16}
+
+
+def _checked_window(window: Window | None) -> dict[str, slice]:
+    if window is None:
+        return {}
+    if isinstance(window, Mapping) and all(isinstance(part, slice) for part in window.values()):
+        return dict(window)
+    raise InputError(
+        f"window must be dimension -> slice, such as {{'x': slice(None, None, 2)}}, got {window!r:.40}; "
+        "windows of time are frames=Frames(inputs, outputs)"
+    )
 
 
 def _part_numbers(source: Source, part: str | Sequence[int] | None) -> np.ndarray:
@@ -216,7 +283,7 @@ def _statistics(
     source: Source, arrays: Sequence[str], normalise: bool | Iterable[str]
 ) -> dict[str, tuple[float, float]]:
     """Return (mean, standard deviation) of each array to be normalised; constant arrays are only shifted."""
-    floats = [name for name in arrays if source.arrays[name].dtype.kind == "f"]
+    floats = [name for name in arrays if source.arrays[name].dtype.kind == "f" and name != MASK]
     chosen = (floats if normalise else []) if isinstance(normalise, bool) else list(normalise)
     result = {}
     for name in chosen:
@@ -241,16 +308,7 @@ def _is_identity(rows: np.ndarray, size: int) -> bool:
 
 
 def _cut(array: np.ndarray, rows: np.ndarray, first: np.ndarray, count: int, axis: int) -> np.ndarray:
+    if not len(rows):
+        return array[:0].take(range(count), axis + 1)
     parts = [array[row].take(range(start, start + count), axis) for row, start in zip(rows, first, strict=True)]
     return np.stack(parts)
-
-
-def _check_finite(array: np.ndarray, samples: np.ndarray, where: str) -> None:
-    """Refuse values that are not finite; one sum tells whether there may be any."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum()):
-            return
-    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    if bad.any():
-        number = samples[int(bad.argmax())]
-        raise FileFormatError(f"{where}, sample {number}: holds NaN or infinite values; allow_nan=True passes them on")

@@ -2,15 +2,17 @@
 
 A data set is a valid netCDF-4 file:
 
-- root attributes ``Conventions``, ``pdeml_format = "dataset/1"``, ``pdeml_version``, ``title``, ``history``, ``spec``,
-  ``seed``, and ``samples``: how many there shall be when it is finished; of generated samples ``reference`` and
-  ``reference_grid`` (what solved them) and ``reference_error``: estimated relative L2 error of sample 0, or NaN;
+- root attributes ``Conventions``, ``pdeml_format = "dataset/1"``, ``pdeml_version``, ``title``, ``history``, ``spec``
+  (empty where no spec made the samples), with a spec ``seed``, and ``samples``: how many there shall be when it is
+  finished; of generated samples ``reference`` and ``reference_grid`` (what solved them) and ``reference_error``:
+  estimated relative L2 error of sample 0, or NaN;
 - one 1-D dimension scale a coordinate, with ``units``, ``axis`` where it has one, and ``role = "coordinate"``;
 - arrays ``name(sample, ...)`` with ``units``, ``long_name``, ``role`` (``input``, ``output``, ``parameter``), chunks of
   whole samples (at least 256 KiB where samples are small), Fletcher-32 checksums, and statistics over the finite values
   of the training part (of all samples where there is none) as the attributes ``mean``, ``std``, ``min``, ``max``,
   ``count``; after a lossy codec also its options, ``codec``, and the largest error of a sample, ``codec_relative_l2``,
   ``codec_max``, ``codec_h1``; of generated outputs ``reference_residual``, the largest relative residual of a sample;
+- where the geometry is no box ``mask(sample, ...)`` over space, integers, 0 outside: outputs are NaN there;
 - ``split(sample)``: which part a sample belongs to, as CF flags (``flag_values``, ``flag_meanings``), -1 for none; an
   auxiliary coordinate of ``sample``.
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -57,8 +58,12 @@ class Stream:
         threads: int = 2,
         ahead: int = 3,
     ):
-        if batch < 1 or threads < 1 or ahead < 1:
-            raise InputError(f"batch, threads and ahead must be at least 1, got {batch}, {threads}, {ahead}")
+        if not isinstance(dataset, Dataset):
+            raise InputError(f"a Stream reads a Dataset, got {dataset!r:.80}; write Stream(Dataset(FILE))")
+        counts = {"batch": batch, "threads": threads, "ahead": ahead}
+        for name, count in counts.items():
+            if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+                raise InputError(f"{name} must be a whole number of at least 1, got {count!r:.40}")
         self.dataset = dataset
         self.batch = batch
         self.shuffle = shuffle
@@ -82,6 +87,16 @@ class Stream:
         if self.drop_last:
             return samples * len(self.dataset.starts) // self.batch
         return -(-(samples + (self.rank < more)) * len(self.dataset.starts) // self.batch)
+
+    def __repr__(self) -> str:
+        place = f", process {self.rank} of {self.world}" if self.world > 1 else ""
+        return f"Stream({self.dataset!r}, {len(self)} batches of {self.batch}{place})"
+
+    def __getitem__(self, item: object) -> NoReturn:
+        """Refuse what asks for single items, as `DataLoader` does."""
+        raise InputError(
+            "a Stream makes its own batches and has no single items: iterate it, or give its Dataset to DataLoader"
+        )
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         epoch, self.epoch = self.epoch, self.epoch + 1

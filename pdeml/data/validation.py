@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from pdeml.data.mask import first_hole, holes, read_inside
 from pdeml.data.native import PART_SUFFIX, NativeSource
 from pdeml.data.schema import FORMAT, SAMPLE, SMALLEST_CHUNK, SPLIT, STATISTICS
+from pdeml.data.source import Source
+from pdeml.data.statistics import Moments
 from pdeml.errors import FileFormatError
 from pdeml.files import is_scale, open_hdf5, read_attributes, variable_dims
 
-__all__ = ["validate"]
+__all__ = ["sample_problems", "validate"]
 
-_ROOT = ("Conventions", "pdeml_format", "pdeml_version", "title", "history", "spec", "seed")
+_ROOT = ("Conventions", "pdeml_format", "pdeml_version", "title", "history", "spec")
 _FLETCHER = h5py.h5z.FILTER_FLETCHER32
 
 
@@ -25,7 +28,7 @@ def validate(path: str | os.PathLike[str], data: bool = False) -> list[str]:
 
     Args:
         path: the file.
-        data: also read all samples: checksums, and values that are not finite (which only an array ``mask`` excuses).
+        data: also read all samples, as `sample_problems` does.
 
     Raises:
         FileFormatError: if the file cannot be opened as HDF5, or is unsafe.
@@ -36,7 +39,7 @@ def validate(path: str | os.PathLike[str], data: bool = False) -> list[str]:
         with NativeSource(path) as source:
             problems += _source_problems(source)
             if data:
-                problems += _data_problems(source)
+                problems += sample_problems(source)
     except FileFormatError as error:
         problems.append(str(error).removeprefix(f"{Path(path)}: "))
     return problems
@@ -47,6 +50,8 @@ def _root_problems(file: h5py.File) -> Iterator[str]:
     for name in _ROOT:
         if name not in attrs:
             yield f"the attribute {name!r} is missing"
+    if attrs.get("spec") and "seed" not in attrs:
+        yield "the attribute 'seed' is missing"
     if not str(attrs.get("Conventions", "CF-")).startswith("CF-"):
         yield f"its Conventions are {attrs['Conventions']!r:.40}, not CF"
     if attrs.get("pdeml_format", FORMAT) != FORMAT:
@@ -104,19 +109,49 @@ def _source_problems(source: NativeSource) -> Iterator[str]:
         yield f"it holds {source.length} of {source.announced} samples"
 
 
-def _data_problems(source: NativeSource) -> Iterator[str]:
-    for name, info in source.arrays.items():
-        step = source.chunk_samples(name)
-        for start in range(0, source.length, step):
-            try:
-                values = source.read(name, slice(start, start + step))
-            except FileFormatError as error:
-                yield str(error).removeprefix(f"{source.path}: ")
-                continue
-            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-            if info.dtype.kind == "f" and bad.any() and "mask" not in source.arrays:
-                yield f"array {name!r}, sample {start + int(bad.argmax())}: holds values that are not finite"
-                break
+def sample_problems(source: Source) -> Iterator[str]:
+    """Read all samples, in blocks, and yield what is wrong with them, one sentence each.
+
+    That is: what cannot be read (checksums), values that are not finite inside the geometry (`pdeml.data.mask`), and
+    statistics other than those of the values.
+    """
+    train = source.split.get("train", ())
+    counted = np.isin(np.arange(source.length), train) if len(train) else np.ones(source.length, bool)
+    for name in source.arrays:
+        moments = Moments()
+        try:
+            for start, values, bad in _blocks(source, name):
+                if bad is not None:
+                    yield f"array {name!r}, sample {start + bad}: holds values that are not finite"
+                    break
+                moments.add(values[counted[start : start + len(values)]])
+            else:
+                yield from _statistics_problems(name, source.statistics.get(name, {}), moments)
+        except FileFormatError as error:
+            yield str(error).removeprefix(f"{source.path}: ")
+
+
+def _blocks(source: Source, name: str) -> Iterator[tuple[int, np.ndarray, int | None]]:
+    """Yield the first sample of each block, the values, and the first sample in it that is not finite."""
+    chunk = source.chunk_samples(name)
+    step = chunk * max(1, SMALLEST_CHUNK // max(1, chunk * source.arrays[name].sample_bytes))
+    for start in range(0, source.length, step):
+        samples = slice(start, start + step)
+        values = source.read(name, samples)
+        missing = holes(values)
+        inside = None if missing is None else read_inside(source, name, samples)
+        yield start, values, first_hole(missing, inside)
+
+
+def _statistics_problems(name: str, stated: Mapping[str, float], moments: Moments) -> Iterator[str]:
+    found = moments.statistics()
+    rounding = 1e-9 * max(abs(found["min"]), abs(found["max"]))  # of sums in another order
+    for key in STATISTICS:
+        value = stated.get(key, np.nan)
+        allowed = rounding if key in ("mean", "std") else 0.0
+        if np.isfinite(value) and not abs(value - found[key]) <= allowed:
+            yield f"array {name!r}: its {key} is {found[key]:.6g}, but {value:.6g} is stated"
+            return
 
 
 def _number(value: object) -> float:

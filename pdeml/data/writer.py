@@ -29,8 +29,8 @@ class Writer:
 
     At every moment the ``.part`` is a valid HDF5 file with all finished samples, and what is finished stays: through a
     kill, a crash of the program, or a full disk (a power cut may lose samples that the system had not yet written out).
-    A context manager: leaving it without `finish` keeps the ``.part``, which ``resume=True`` continues. ``done`` counts
-    the finished samples, ``attrs`` are the root attributes in the file.
+    A context manager: leaving it without `finish` keeps the ``.part``, which ``resume=True`` continues, or removes it
+    (``keep=False``). ``done`` counts the finished samples, ``attrs`` are the root attributes in the file.
 
     Args:
         path: the finished file, ``NAME.h5``.
@@ -40,6 +40,7 @@ class Writer:
             a ``.part`` that is continued keeps those it was begun with.
         resume: continue the ``.part`` (begin it where there is none); it must have been begun with an equal schema,
             number of samples, ``seed`` and ``spec``. A sample that was not finished is dropped.
+        keep: whether the ``.part`` stays when the context is left without `finish`.
 
     Raises:
         InputError: if ``path`` or (without ``resume``) the ``.part`` exists, or the ``.part`` does not fit.
@@ -47,12 +48,19 @@ class Writer:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], schema: Schema, samples: int, attrs: Mapping[str, Any], resume: bool = False
+        self,
+        path: str | os.PathLike[str],
+        schema: Schema,
+        samples: int,
+        attrs: Mapping[str, Any],
+        resume: bool = False,
+        keep: bool = True,
     ):
         self.path = Path(path)
         self.part = self.path.with_name(self.path.name + PART_SUFFIX)
         self.schema = schema
         self.samples = samples
+        self.keep = keep
         self.done = 0
         self.attrs = _root_attributes(attrs, samples)
         self._largest = {name: dict.fromkeys(schema.largest(name), math.nan) for name in schema.arrays}
@@ -85,7 +93,7 @@ class Writer:
                 raise InputError(f"sample {self.done}: {one_of(name, self.schema.arrays, 'an array of the schema')}")
         arrays = {name: self._checked(name, sample) for name in self.schema.arrays}
         arrays = {name: self._coded(name, array) for name, array in arrays.items()}
-        with disk_errors(self.part, f"its {self.done} finished samples are kept"):
+        with disk_errors(self.part, self._left(f"its {self.done} finished samples are kept")):
             for name, array in arrays.items():
                 self._store.write(name, self.done, array)
             self._store.write(SPLIT, self.done, np.int8(-1))
@@ -111,7 +119,8 @@ class Writer:
         if self.done < self.samples:
             raise InputError(f"{self.path}: only {self.done} of {self.samples} samples are written")
         parts = _part_numbers(split or {}, self.samples)
-        with disk_errors(self.path, f"all samples are kept in {self.part.name!r}"):
+        consequence = self._left(f"all samples are kept in {self.part.name!r}")
+        with disk_errors(self.path, consequence):
             for number, part in enumerate(parts):
                 self._store.write(SPLIT, number, part)
             statistics = self._statistics(_seen_in_training(parts))
@@ -120,7 +129,7 @@ class Writer:
             self._store.flush()
             if self.schema.gzip:
                 statistics = {name: {**values, **self._largest[name]} for name, values in statistics.items()}
-                compress(self._store, self.path, self.schema, self.attrs, statistics)
+                compress(self._store, self.path, self.schema, self.attrs, statistics, consequence)
                 self.part.unlink()
             else:
                 self.part.replace(self.path)
@@ -136,6 +145,12 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        if not self.keep:
+            self.part.unlink(missing_ok=True)
+
+    def _left(self, kept: str) -> str:
+        """Return what an error of the disk leaves, for its message."""
+        return kept if self.keep else "nothing is left behind"
 
     def _begun(self) -> Store:
         return Store.create(self.part, self.schema, self.samples, self.attrs)
@@ -221,7 +236,8 @@ def _root_attributes(attrs: Mapping[str, Any], samples: int) -> dict[str, Any]:
 
     fixed = {"Conventions": "CF-1.11", "pdeml_format": FORMAT, "pdeml_version": version, "samples": samples}
     given = {name: value for name, value in attrs.items() if name not in _FIXED}
-    return {**fixed, "title": "", "history": f"created by pdeml {version}", "spec": "", "seed": 0, **given}
+    usual = {"title": "", "history": f"created by pdeml {version}", "spec": ""}
+    return {**fixed, **usual, **({"seed": 0} if given.get("spec") else {}), **given}
 
 
 def _check_new(path: Path, part: Path, samples: int, resume: bool) -> None:

@@ -44,6 +44,7 @@ from pdeml.files.safe import (
     read_attributes,
     reading,
     require_memory,
+    size_text,
 )
 from pdeml.files.tensors import load_tensors, save_tensors, tensor_shapes
 
@@ -84,6 +85,7 @@ __all__ = [
     "require_memory",
     "resize_dimension",
     "save_tensors",
+    "size_text",
     "sweep_temporaries",
     "tensor_shapes",
     "variable_dims",

@@ -18,10 +18,20 @@ import numpy as np
 
 from pdeml.errors import FileFormatError, PdemlError
 
-__all__ = ["available_memory", "open_hdf5", "open_shared", "read_array", "read_attributes", "reading", "require_memory"]
+__all__ = [
+    "available_memory",
+    "open_hdf5",
+    "open_shared",
+    "read_array",
+    "read_attributes",
+    "reading",
+    "require_memory",
+    "size_text",
+]
 
 MAX_OBJECTS = 100_000
 MAX_ATTRIBUTE_BYTES = 64 * 2**20
+UNITS = ("KiB", "MiB", "GiB", "TiB")
 # What netCDF itself keeps among the attributes.
 STRUCTURAL = frozenset(
     {
@@ -165,7 +175,9 @@ def require_memory(needed: int, where: str) -> None:
     """Refuse to read ``needed`` bytes where that many are not available; ``where`` starts the message."""
     available = available_memory()
     if needed > available:
-        raise FileFormatError(f"{where} declares {_human(needed)} but only {_human(available)} of memory are available")
+        raise FileFormatError(
+            f"{where} declares {size_text(needed)} but only {size_text(available)} of memory are available"
+        )
 
 
 def available_memory() -> int:
@@ -284,9 +296,10 @@ def _type_name(dtype: np.dtype) -> str:
     return "a compound type" if dtype.kind == "V" else f"values of type {dtype}"
 
 
-def _human(count: int) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024:
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:.3g} PiB"
+def size_text(count: float) -> str:
+    """Return a number of bytes for people: three digits and ``KiB``, ``MiB``, ..., below 1024 the bytes."""
+    if count < 1024:
+        return f"{count:.0f} bytes"
+    power = min(int(math.log2(count)) // 10, len(UNITS))
+    size = count / 1024**power
+    return f"{size:.3g} {UNITS[power - 1]}" if size < 999.5 else f"{size:.0f} {UNITS[power - 1]}"

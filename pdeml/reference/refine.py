@@ -126,7 +126,8 @@ class Refinement:
         grid = self.grid_of(level)
         assert grid is not None
         times = self.times(grid)
-        (solved,) = self.method.solve(self.problem, [self.case], grid, times, device=self.device, progress=progress)
+        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is told in words
+            (solved,) = self.method.solve(self.problem, [self.case], grid, times, device=self.device, progress=progress)
         return solved
 
     def times(self, grid: Mapping[str, int]) -> np.ndarray | None:
@@ -182,12 +183,13 @@ def difference(fine: Solved, coarse: Solved) -> float:
     points = sample(fine.problem.domain.region("interior"), PROBES, "sobol", (0, 7)).x
     a, b = fine.evaluate(points), coarse.evaluate(points)
     good = np.logical_and.reduce([np.isfinite(v) for v in (*a.values(), *b.values())])
-    sizes = {name: float(np.linalg.norm(values[good])) for name, values in a.items()}
-    largest = max(sizes.values())
-    found = [
-        float(np.linalg.norm((a[name] - b[name])[good])) / (size if size > ROUNDING * largest else largest or 1.0)
-        for name, size in sizes.items()
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):
+        sizes = {name: float(np.linalg.norm(values[good])) for name, values in a.items()}
+        largest = max(sizes.values())
+        found = [
+            float(np.linalg.norm((a[name] - b[name])[good])) / (size if size > ROUNDING * largest else largest or 1.0)
+            for name, size in sizes.items()
+        ]
     if not np.all(np.isfinite(found)):
         raise DivergenceError("the solution grew beyond all numbers: it is unstable, or the problem is ill-posed")
     return max(found) if good.any() else math.inf

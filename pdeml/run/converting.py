@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ import numpy as np
 
 from pdeml import __version__
 from pdeml.data import Coordinate, Schema, Source, Writer, open_source
+from pdeml.data.mask import first_hole, holes, read_inside
 from pdeml.data.native import NativeSource
 from pdeml.data.schema import FORMAT, RESIDUAL
-from pdeml.errors import InputError, one_of
+from pdeml.errors import FileFormatError, InputError, one_of
 
-__all__ = ["TARGETS", "convert"]
+__all__ = ["NOT_KEPT", "TARGETS", "convert"]
 
 TARGETS = ("pdeml", "well")
+NOT_KEPT = {"well": "The Well's layout keeps no roles, units, split, statistics or spec, and all values as float32"}
+"""Target -> what of a data set its layout has no place for, in words."""
 _BLOCK_BYTES = 2**27
 _ENDINGS = (".h5", ".hdf5", ".nc")
 _RESERVED = ("history", "title", "spec", "seed", "dataset_name")
@@ -38,6 +42,7 @@ def convert(
     coordinates: Mapping[str, Any] | None = None,
     to: str = "pdeml",
     gzip: int = 0,
+    allow_nan: bool = False,
     progress: Progress | None = None,
 ) -> str:
     """Write a data set anew as one of ours, or as a file of The Well.
@@ -50,44 +55,60 @@ def convert(
         coordinates: see ``inputs``.
         to: ``"pdeml"`` or ``"well"``.
         gzip: compression level of ours, 0 (none) to 9.
+        allow_nan: write NaN inside the geometry (everywhere, where there is no mask) as they are; otherwise they are
+            refused. Statistics are computed anew, over the finite values.
         progress: told (samples written, of how many).
 
     Returns:
         what was written, in one line.
 
     Raises:
-        InputError: the file is of no known format or damaged, a name is not in it, or ``out`` exists.
+        InputError: the file is of no known format or damaged, holds NaN, a name is not in it, or ``out`` exists.
         RunError: the disk refuses; nothing is left behind.
     """
     target = _checked_target(Path(out), to, gzip)
     with open_source(path, inputs=inputs, outputs=outputs, coordinates=coordinates) as source:
         if not source.length:
             raise InputError(f"{source.path}: holds no sample")
+        blocks = _blocks(source, allow_nan)
         if to == "well":
             from pdeml.data.formats.well_export import write_well
 
+            if not allow_nan:
+                deque(blocks, maxlen=0)  # refuses before anything is written
             write_well(source, target, _title(source), _boundaries(source), progress)
         else:
-            _write_ours(source, target, gzip, progress)
+            schema, residual = _schema(source, gzip)
+            with Writer(target, schema, source.length, _attributes(source), keep=False) as writer:
+                for sample in (sample for block in blocks for sample in _samples(block)):
+                    writer.append(sample, residual)
+                    if progress is not None:
+                        progress(writer.done, source.length)
+                writer.finish(source.split)
         return f"{source.length} samples of {', '.join(source.arrays)} from {source.path.name} ({source.format})"
 
 
-def _write_ours(source: Source, target: Path, gzip: int, progress: Progress | None) -> None:
-    schema, residual = _schema(source, gzip)
-    writer = Writer(target, schema, source.length, _attributes(source))
-    try:
-        with writer:
-            step = max(1, _BLOCK_BYTES // max(1, sum(info.sample_bytes for info in source.arrays.values())))
-            for start in range(0, source.length, step):
-                block = {name: source.read(name, slice(start, start + step)) for name in source.arrays}
-                for number in range(len(next(iter(block.values())))):
-                    writer.append({name: values[number] for name, values in block.items()}, residual)
-                    if progress is not None:
-                        progress(writer.done, source.length)
-            writer.finish(source.split)
-    except BaseException:
-        writer.part.unlink(missing_ok=True)
-        raise
+def _blocks(source: Source, allow_nan: bool) -> Iterator[dict[str, np.ndarray]]:
+    """Yield all arrays of some samples after the other; refuse values inside the geometry that are not finite."""
+    step = max(1, _BLOCK_BYTES // max(1, sum(info.sample_bytes for info in source.arrays.values())))
+    for start in range(0, source.length, step):
+        samples = slice(start, start + step)
+        block = {name: source.read(name, samples) for name in source.arrays}
+        for name, values in block.items():
+            missing = None if allow_nan else holes(values)
+            inside = None if missing is None else read_inside(source, name, samples)
+            if (bad := first_hole(missing, inside)) is not None:
+                where = "" if inside is None else " inside the geometry"
+                raise FileFormatError(
+                    f"{source.path}: array {name!r}, sample {start + bad}: holds NaN or infinite values{where}; "
+                    "--allow-nan writes NaN as they are"
+                )
+        yield block
+
+
+def _samples(block: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    for number in range(len(next(iter(block.values())))):
+        yield {name: values[number] for name, values in block.items()}
 
 
 def _schema(source: Source, gzip: int) -> tuple[Schema, float]:

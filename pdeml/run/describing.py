@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from pdeml.data import ArrayInfo, Source
+from pdeml.data.mask import MASK
+from pdeml.data.schema import FORMAT
 
 __all__ = ["describe_samples"]
 
@@ -17,8 +19,13 @@ _LOOK_SAMPLES, _LOOK_BYTES = 8, 2**25
 _LONGEST = 100
 
 
-def describe_samples(source: Source) -> Iterator[str]:
-    """Yield the lines that describe a data set; of files without statistics a few samples are read for the ranges."""
+def describe_samples(source: Source, checked: bool = False) -> Iterator[str]:
+    """Yield the lines that describe a data set; of files without statistics a few samples are read for the ranges.
+
+    Args:
+        source: the data set.
+        checked: whether all samples have been read and are as the file says.
+    """
     yield f"{source.path.name}: data set ({source.format}), {_count(source)}, {_size(_bytes(source.path))}"
     title = source.attrs.get("title")
     if title and title != source.path.stem:
@@ -33,6 +40,12 @@ def describe_samples(source: Source) -> Iterator[str]:
     if source.split:
         yield "  split: " + ", ".join(f"{part} {len(numbers)}" for part, numbers in source.split.items())
     yield from _attributes(source.attrs)
+    if checked:
+        where = " inside the geometry" if MASK in source.arrays else ""
+        stored = ", checksums and statistics are right" if source.format == FORMAT and source.complete else ""
+        yield f"  checked: {source.length} samples read, every value{where} is finite{stored}"
+    elif source.format == FORMAT and source.complete:
+        yield "  ranges are as the file states them; --check reads all samples and verifies them"
 
 
 def _count(source: Source) -> str:

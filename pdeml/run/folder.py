@@ -153,6 +153,14 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot remove {error.filename}: {error.strerror}") from error
 
+    def discard(self) -> None:
+        """Remove a run that came to nothing: its files, and its folders where they hold nothing else."""
+        self.clear()
+        with suppress(OSError):
+            self.spec.unlink(missing_ok=True)
+            self.checkpoint.rmdir()
+            self.path.rmdir()
+
     def read_summary(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds.
 

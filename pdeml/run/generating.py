@@ -21,6 +21,7 @@ from pdeml.files import available_memory
 from pdeml.plot import plot_samples, save_figure
 from pdeml.problem import summary
 from pdeml.reference.generation import Batches, Recipe, run_batches
+from pdeml.run.changes import spec_changes
 from pdeml.run.finding import run_name
 from pdeml.solvers.device import choose_device
 from pdeml.spec import Document, dump_spec, make_spec, to_plain
@@ -34,6 +35,9 @@ ERROR = "reference_error"
 """Root attribute: the estimated relative L2 error of sample 0."""
 PICTURED = 3
 """Samples in the picture."""
+_SAMPLES = "generate.samples"
+_ELSEWHERE = "-o FILE writes another one"
+_TOLD = 3  # keys in which recipes differ
 
 
 @dataclass(frozen=True)
@@ -154,8 +158,10 @@ def generate_spec(
     part = _check_target(path, resume, overwrite)
     plan = make_generation_plan(document)
     if resume and path.exists():
-        _check_same(path, plan)
+        _check_same(path, plan, f"--overwrite replaces it, {_ELSEWHERE}")
         return GenerationResult(path, "already", plan.samples)
+    if resume and part.exists():
+        _check_same(part, plan, f"--overwrite starts again, {_ELSEWHERE}")
     _check_disk(path, plan, 0 if not part.exists() else part.stat().st_size)
     if announce is not None:
         announce(plan, path)
@@ -281,13 +287,21 @@ def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _check_same(path: Path, plan: GenerationPlan) -> None:
-    """Refuse to take a finished file for what another recipe would make."""
+def _check_same(path: Path, plan: GenerationPlan, ways: str) -> None:
+    """Refuse to take a file, finished or not, for what another recipe would make."""
     with open_source(path) as source:
-        if source.attrs.get("spec") != plan.text:
-            raise InputError(
-                f"{path} was made with another recipe; --overwrite replaces it, -o FILE writes another one"
-            )
+        was, done, complete = str(source.attrs.get("spec")), source.length, source.complete
+    changes = spec_changes(was, plan.text)
+    if not changes:
+        return
+    if complete and (samples := changes.get(_SAMPLES)):
+        raise InputError(
+            f"{path} is finished with {done} samples, and {samples[1]} are asked for; a finished data set is not "
+            f"extended: {ways}"
+        )
+    listed = [f"{key} {old}, now {new}" for key, (old, new) in changes.items()][:_TOLD]
+    more = f"; and {len(changes) - _TOLD} more" if len(changes) > _TOLD else ""
+    raise InputError(f"{path} was made with another recipe: {'; '.join(listed)}{more}; {ways}")
 
 
 def _check_disk(path: Path, plan: GenerationPlan, there: int) -> None:

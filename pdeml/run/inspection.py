@@ -10,8 +10,9 @@ from typing import Any
 
 import h5py
 
-from pdeml.data import open_source
-from pdeml.errors import InputError, PdemlError
+from pdeml.data import Source, open_source, sample_problems, validate
+from pdeml.data.native import NativeSource
+from pdeml.errors import FileFormatError, InputError, PdemlError
 from pdeml.files import open_hdf5, read_attributes, read_json_lines, tensor_shapes, variable_dims
 from pdeml.run.describing import describe_samples
 from pdeml.run.finding import find_run
@@ -20,6 +21,7 @@ from pdeml.run.folder import RunFolder
 __all__ = ["inspect"]
 
 _CASES = re.compile(r"case\d+|bc|geo|prop|cavity|tube|dam|cylinder")
+_TOLD = 3  # problems of a data set
 _DATA_ENDINGS = (".npy", ".h5", ".hdf5")
 
 
@@ -29,6 +31,7 @@ def inspect(
     inputs: Mapping[str, str] | None = None,
     outputs: Mapping[str, str] | None = None,
     coordinates: Mapping[str, Any] | None = None,
+    check: bool = False,
 ) -> str:
     """Describe a run directory, a field file, a data set of any format that is read, or a checkpoint.
 
@@ -37,24 +40,46 @@ def inspect(
         inputs: names in a data set, as of `pdeml.data.open_source`; likewise ``outputs`` and ``coordinates``.
         outputs: see ``inputs``.
         coordinates: see ``inputs``.
+        check: read all samples of a data set, and verify checksums, statistics, and that values inside the geometry
+            are finite.
 
     Raises:
-        InputError: there is nothing, or nothing that is known.
+        InputError: there is nothing, or nothing that is known, or nothing that can be checked.
+        FileFormatError: the data set is damaged, or not as it says.
     """
     given = Path(path)
+    described = _described(given)
+    if described is not None:
+        if check:
+            raise InputError(f"{given} is no data set; only data sets can be checked")
+        return "\n".join(described)
+    with open_source(given, inputs=inputs, outputs=outputs, coordinates=coordinates) as source:
+        if check:
+            _check(source)
+        return "\n".join(describe_samples(source, checked=check))
+
+
+def _check(source: Source) -> None:
+    """Refuse a data set that is not as it says."""
+    ours = isinstance(source, NativeSource)
+    found = validate(source.path, data=True) if ours else list(sample_problems(source))
+    if found:
+        more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+        raise FileFormatError(f"{source.path}: {'; '.join(found[:_TOLD])}{more}")
+
+
+def _described(given: Path) -> Iterator[str] | None:
+    """Return the lines about what is no data set; None for what may be one."""
     if RunFolder(given.parent).checkpoint == given and RunFolder(given.parent).state.is_file():
         given = RunFolder(given.parent).state
     if not given.exists() or (given.is_dir() and not _is_data_folder(given)):
-        return "\n".join(_run(find_run(given)))
+        return _run(find_run(given))
     ending = given.suffix.lower()
     if ending in (".yaml", ".yml"):
         raise InputError(f"{given} is a spec; `pdeml validate {given}` says what it describes")
     if ending == ".safetensors":
-        return "\n".join(_tensors(given))
-    if _is_field(given):
-        return "\n".join(_field(given))
-    with open_source(given, inputs=inputs, outputs=outputs, coordinates=coordinates) as source:
-        return "\n".join(describe_samples(source))
+        return _tensors(given)
+    return _field(given) if _is_field(given) else None
 
 
 def _is_data_folder(folder: Path) -> bool:

@@ -35,11 +35,12 @@ def find_recipe(
     document = find_spec(recipe, recipe=True)
     if document.spec.generate is None:
         raise document.error("is no recipe: it has no 'generate', such as generate: {samples: 100}")
-    overrides = [] if samples is None else _resized(document, samples)
-    overrides += [] if workers is None else [f"generate.workers={workers}"]
-    overrides += [] if executor is None else [f"generate.executor={executor}"]
-    overrides += changes
-    return apply_overrides(document, overrides) if overrides else document
+    if samples is not None:
+        document = apply_overrides(document, _resized(document, samples), f"--samples {samples}")
+    for key, value in {"workers": workers, "executor": executor}.items():
+        if value is not None:
+            document = apply_overrides(document, [f"generate.{key}={value}"], f"--{key} {value}")
+    return apply_overrides(document, changes) if changes else document
 
 
 def _resized(document: Document, samples: int) -> list[str]:

@@ -108,6 +108,7 @@ def _train(
         except DivergenceError as error:
             metrics.close()
             if not hasattr(error, "solution"):  # it broke down before there was one
+                folder.discard()
                 raise
             raise _keep_best(plan, folder, error, notes) from None
     solution = noted(solution, notes)

@@ -172,13 +172,15 @@ class SplitSpec(SpecNode):
 
 
 class GenerateSpec(SpecNode):
-    """What `pdeml generate` writes."""
+    """What `pdeml generate` writes. `precision` is that of the file; numbers are computed in float64 always."""
 
     aliases: ClassVar[dict[str, str]] = {"from": "start"}
 
     samples: Count = Field(description="number of samples")
-    output: Given[dict[Name, Count]] = Field(None, description="points per coordinate in the file")
-    split: Given[SplitSpec] = Field(None, description="train, validation, test")
+    output: Given[dict[Name, Count]] = Field(
+        None, description="points per coordinate in the file; default: those of reference.grid, and 101 times"
+    )
+    split: Given[SplitSpec] = Field(None, description="train, validation, test; default: none")
     start: Given[Number] = Field(None, description="the first time in the file (also: from); default: the time's start")
     unknowns: Given[Names] = Field(None, description="which of them are written; default: all")
     precision: Given[Precision] = Field(None, description="of the numbers in the file; default: float32")
@@ -187,7 +189,9 @@ class GenerateSpec(SpecNode):
         None, description="array: {kind: mantissa | bfloat16 | float32 | spectral, tolerance: relative L2, ...}"
     )
     check: Given[Switch] = Field(None, description="whether the error of sample 0 is estimated first; default: true")
-    batch: Given[Count] = Field(None, description="samples solved together; default: by the size of the grid")
+    batch: Given[Count] = Field(
+        None, description="samples solved together; default: by the size of the grid, at most 32"
+    )
     executor: Given[Executor] = Field(None, description="processes (default), dask, or serial: in this process")
     workers: Given[Count] = Field(None, description="default: one a core")
     scheduler: Given[Text] = Field(None, description="address of a Dask scheduler; default: a cluster on this machine")
@@ -199,13 +203,20 @@ class GenerateSpec(SpecNode):
         if self.scheduler is not None and self.executor != "dask":
             raise InputError("goes with 'executor: dask'", ("scheduler",))
         if self.split is not None:
-            parts = [getattr(self.split, key) for key in self.split.given]
-            total = sum(
-                part if isinstance(part, int) else self.samples * part for part in parts if not isinstance(part, str)
-            )
-            if total > self.samples * (1 + 1e-9):
-                raise InputError(f"asks for {total:g} of {self.samples} samples", ("split",))
+            self._check_split({part: getattr(self.split, part) for part in self.split.given})
         return self
+
+    def _check_split(self, parts: dict[str, int | float | str]) -> None:
+        """Refuse parts that add up to too many, at the first for which nothing is left."""
+        total = 0.0
+        for name, part in parts.items():
+            total += 0 if isinstance(part, str) else part if isinstance(part, int) else self.samples * part
+            if total > self.samples * (1 + 1e-9):
+                raise InputError(
+                    f"with this part {total:g} samples are asked for, but there are {self.samples}; "
+                    "`pdeml generate --samples N` changes their number and scales the parts",
+                    ("split", name),
+                )
 
 
 class ExportSpec(SpecNode):

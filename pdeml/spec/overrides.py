@@ -34,12 +34,14 @@ def parse_path(text: str) -> Path:
     return tuple(path)
 
 
-def apply_overrides(document: Document, overrides: Iterable[str]) -> Document:
+def apply_overrides(document: Document, overrides: Iterable[str], origin: str | None = None) -> Document:
     """Set values by path, in order, and check the result.
 
     Args:
         document: the spec.
         overrides: ``PATH=VALUE`` each; VALUE is YAML (``64``, ``[0, 1]``, ``{learn: 0.1}``, a formula).
+        origin: what errors name, where the user wrote something else, such as ``--samples 2``; default: ``--set`` and
+            the override.
 
     Returns:
         A new document; errors about a value that was set name the override in place of file and line.
@@ -49,12 +51,11 @@ def apply_overrides(document: Document, overrides: Iterable[str]) -> Document:
     """
     root = document.source.root
     for override in overrides:
-        root = _apply(root, override)
+        root = _apply(root, override, origin or f"--set {override}")
     return document_of(Source(document.source.file, document.source.text, root))
 
 
-def _apply(root: Node, override: str) -> Node:
-    origin = f"--set {override}"
+def _apply(root: Node, override: str, origin: str) -> Node:
     left, equals, right = override.partition("=")
     if not equals:
         raise SpecError("needs PATH=VALUE, such as solver.width=64", origin=origin)

@@ -122,7 +122,7 @@ class ParameterSpec(SpecNode):
     value: Given[Number] = Field(None, description="a number or constant expression")
     learn: Given[Number] = Field(None, description="unknown; the first guess (needs data)")
     bounds: Given[Pair] = Field(None, description="[low, high] of a parameter to be learnt")
-    range: Given[Pair] = Field(None, description="[low, high]: an extra input of the solution")
+    range: Given[Pair] = Field(None, description="[low, high]: drawn uniformly for each sample of a data set")
     eigen: Given[Number] = Field(None, description="an eigenvalue; the first guess")
 
     @model_validator(mode="after")
@@ -136,10 +136,13 @@ class ParameterSpec(SpecNode):
 
 
 class InputSpec(OpenNode):
-    """An input function; keys that are not listed are options of its field and are checked where it is drawn."""
+    """An input function, drawn for each sample of a data set.
+
+    Keys that are not listed are options of its field, checked where it is drawn; datasets/README.md lists them.
+    """
 
     over: Names = Field(description="the coordinates it depends on")
-    field: Given[FieldKind] = Field(None, description="how samples are drawn")
+    field: Given[FieldKind] = Field(None, description="the kind of random function that is drawn")
     basis: Given[Text] = Field(None, description="basis of the field, such as neumann, dirichlet, periodic")
     tau: Given[Number] = Field(None, description="inverse length scale of the field")
     alpha: Given[Number] = Field(None, description="smoothness of the field")

@@ -43,7 +43,7 @@ problem:
   time: t                  # which of them is time; leave it out for a steady problem
   unknowns: [u]
   parameters:
-    alpha: 0.1             # not solved yet: {learn: 0.1, bounds: [0, 1]} with data, {range: [0.05, 0.2]}
+    alpha: 0.1             # {range: [0.05, 0.2]} is for recipes, which draw it; solvers need a number so far
 
   # u_t, u_xx are derivatives; so are d(u, x, 2), laplacian(u), grad(u), div(v).
   equations:

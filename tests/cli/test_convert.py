@@ -32,8 +32,23 @@ def test_convert_and_inspect(cli, data: np.ndarray):
         np.testing.assert_array_equal(source.read("u", slice(None)), data.swapaxes(1, 2))
         assert source.coordinates["y"][-1] == pytest.approx(2 * np.pi)
     assert "y: 5 points from 0 to 6.28319" in cli("inspect", "ours.h5").out
+    assert "checked: 6 samples read" in cli("inspect", "ours.h5", "--check").out
     assert cli("convert", "ours.h5", "well.h5", "--to", "well", "--quiet").err == ""
+    told = cli("convert", "ours.h5", "second.h5", "--to", "well").out.splitlines()
+    assert told[1].startswith("The Well's layout keeps no roles, units, split, statistics or spec")
     assert "data set (The Well), 6 samples" in cli("inspect", "well.h5").out
+
+
+def test_missing_values_are_refused_unless_allowed(cli, data: np.ndarray):
+    data[2, 1] = np.nan
+    np.savez("holes.npz", u=data)
+    found = cli("convert", "holes.npz", "ours.h5")
+    assert found.code == 2
+    assert "holes.npz: array 'u', sample 2: holds NaN or infinite values; --allow-nan" in found.err
+    assert cli("convert", "holes.npz", "ours.h5", "--allow-nan").code == 0
+    found = cli("inspect", "ours.h5", "--check")
+    assert found.code == 2
+    assert "sample 2" in found.err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def test_a_data_set_and_its_picture_are_written(generate, cli):
     assert found.code == 0
     assert "wrote decay.h5: 6 samples" in found.out
     assert "samples/s" in found.out
+    assert re.search(r" [\d.]+ KiB, in ", found.out)
+    assert "warning" not in found.err
     assert "wrote decay.png" in found.out
     assert "6 of 6 samples" in found.err
     assert Path("decay.png").read_bytes().startswith(b"\x89PNG")
@@ -66,6 +69,11 @@ def test_a_finished_file_is_refused_unless_it_is_to_be_replaced(generate):
     [
         (("--samples", "0"), "--samples 0: must be a whole number of at least 1"),
         (("--workers", "two"), "--workers two: must be a whole number"),
+        (("--samples", "2", "--set", "generate.split.train=20"), "--set generate.split.train=20: with this part 20"),
+        (
+            ("--set", "generate.samples=2"),
+            "decay.yaml:14: generate.split.train: with this part 4 samples are asked for",
+        ),
         (("--executor", "threads"), "--executor threads: allowed are processes, dask, serial"),
         (("--set", "problem.inputs.a.basis=sinus"), "problem.inputs.a.basis=sinus: 'sinus' is not allowed"),
         (("--set", "generate.output={q: 3}"), "'q' is not a coordinate"),
@@ -81,6 +89,29 @@ def test_wrong_arguments_are_told_in_one_line(generate, arguments: tuple[str, ..
     assert text in found.err
     assert found.err.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["decay.yaml", "small.yaml"]
+
+
+STEADY = """\
+# a string that is pulled at
+name: string
+problem:
+  coordinates: {x: [0, 1]}
+  unknowns: [u]
+  inputs: {f: {field: series, basis: sine, over: [x], terms: 16}}
+  equations: -u_xx = f
+  conditions: {on: boundary, value: {u: 0}}
+reference: {solver: chebyshev, grid: {x: POINTS}}
+generate: {samples: 1, executor: serial}
+"""
+
+
+@pytest.mark.parametrize("points, warned", [(17, True), (129, False)])
+def test_a_coarse_grid_is_warned_of(cli, points: int, warned: bool):
+    Path("string.yaml").write_text(STEADY.replace("POINTS", str(points)), encoding="utf-8")
+    found = cli("generate", "string.yaml")
+    assert found.code == 0
+    assert ("warning: the estimated relative error of sample 0 is" in found.err) == warned
+    assert cli("generate", "string.yaml", "--overwrite", "--quiet").err == ""
 
 
 def test_a_spec_that_is_no_recipe_is_refused(cli):

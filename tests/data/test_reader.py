@@ -299,3 +299,20 @@ def test_the_validator_knows_every_rule(tmp_path: Path, rule: str) -> None:
     problems = validate(path)
     assert len(problems) == 1
     assert rule in problems[0]
+
+
+@pytest.mark.parametrize("key, change", [("mean", 1e-3), ("std", 1e-3), ("min", 1e-12), ("max", -1e-12), ("count", 1)])
+def test_the_validator_computes_the_statistics_anew(tmp_path: Path, key: str, change: float) -> None:
+    path = write(tmp_path / "a.h5", small_schema(), 5, {"train": [0, 3], "test": [1, 2]})
+    assert validate(path, data=True) == []
+    edit(path, lambda f: f["u"].attrs.modify(key, f["u"].attrs[key] + change))
+    assert validate(path) == []
+    (problem,) = validate(path, data=True)
+    assert problem.startswith(f"array 'u': its {key} is ")
+
+
+def test_a_seed_belongs_to_a_spec(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", small_schema(), 2, attrs={"title": "of somebody else"})
+    with h5py.File(path) as file:
+        assert "seed" not in file.attrs
+    assert validate(path, data=True) == []

@@ -136,6 +136,38 @@ def test_parts_are_those_of_the_file(small: Path) -> None:
     np.testing.assert_array_equal(Dataset(small, [4, 2], dtype=None)[1]["u"], sample(small_schema(), 2)["u"])
 
 
+indices = st.none() | st.integers(-40, 40)
+
+
+@settings(max_examples=30, deadline=None)
+@given(indices, indices, st.none() | st.integers(-5, 5).filter(bool), st.booleans())
+def test_a_slice_is_a_batch_of_its_items(small: Path, start, stop, step, cut: bool) -> None:
+    dataset = Dataset(small, "test", frames=Frames(1, 1) if cut else None)
+    chosen = slice(start, stop, step)
+    batch, numbers = dataset[chosen], range(len(dataset))[chosen]
+    for name, first in dataset[0].items():
+        stacked = torch.stack([dataset[n][name] for n in numbers]) if numbers else first[None][:0]
+        assert torch.equal(batch[name], stacked)
+
+
+def test_items_count_from_both_ends_and_end(small: Path) -> None:
+    dataset = Dataset(small, "test")
+    assert torch.equal(dataset[-1]["u"], dataset[2]["u"])
+    assert torch.equal(dataset[np.int64(1)]["u"], dataset[torch.tensor(1)]["u"])
+    assert len(list(dataset)) == 3
+    for item in (3, 999, -4):
+        with pytest.raises(IndexError, match=f"a.h5: there is no item {item}; this Dataset has 3"):
+            dataset[item]
+
+
+def test_what_they_print_says_what_they_are(small: Path) -> None:
+    dataset = Dataset(small, "train", arrays=["u", "nu"])
+    assert repr(dataset) == f"Dataset({str(small)!r}, part 'train': 16 items of u, nu, mask)"
+    assert repr(Stream(dataset, 5)) == f"Stream({dataset!r}, 4 batches of 5)"
+    assert "all samples: 46 items" in repr(Dataset([small, small]))
+    assert "chosen samples: 2 items" in repr(Dataset(small, [3, 1]))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3), st.integers(0, 3), st.integers(1, 3), st.integers(1, 2), st.integers(1, 4))
 def test_frames_are_windows_of_time(small: Path, inputs: int, outputs: int, step: int, thin: int, batch: int) -> None:
@@ -211,7 +243,7 @@ def test_nan_is_reported_with_its_sample(tmp_path: Path) -> None:
     schema = small_schema()
     with Writer(tmp_path / "a.h5", schema, 9, ATTRS) as writer:
         for number in range(9):
-            values = sample(schema, number)
+            values = {**sample(schema, number), "mask": np.ones(9)}
             if number == 6:
                 values["u"][1, 2] = np.nan
             writer.append(values)
@@ -241,6 +273,12 @@ def test_finite_numbers_whose_sum_overflows_are_finite(tmp_path: Path) -> None:
         (lambda p: Dataset(p, dtype=torch.int32), "dtype must be one of torch.float32"),
         (lambda p: Frames(0), "inputs >= 1"),
         (lambda p: Dataset(p, frames=Frames(time="s")), "one time dimension 's'"),
+        (lambda p: Dataset(p)["u"], r"a number or a slice, got 'u'; .* arrays=\["),
+        (lambda p: Dataset(p, window=3), "dimension -> slice, .* windows of time are frames"),
+        (lambda p: Dataset(p, window={"x": 3}), "dimension -> slice"),
+        (lambda p: Stream(str(p)), r"got '.*a.h5'; write Stream\(Dataset\(FILE\)\)"),
+        (lambda p: Stream(Dataset(p), batch="8"), "batch must be a whole number of at least 1, got '8'"),
+        (lambda p: next(iter(torch.utils.data.DataLoader(Stream(Dataset(p))))), "give its Dataset to DataLoader"),
         (lambda p: Stream(Dataset(p), 0), "at least 1"),
         (lambda p: Stream(Dataset(p), rank=2, world=2), "one of 0 ... 1"),
         (lambda p: Stream(Dataset(p), rank=0), "both rank and world"),

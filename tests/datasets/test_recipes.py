@@ -57,6 +57,15 @@ def test_there_are_recipes_and_they_are_what_the_table_lists():
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_the_table_says_the_largest_error_of_the_card(name: str):
+    table = (pdeml_datasets.FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    listed = re.search(rf"^\| \[`{re.escape(name)}`\].* \| ([^|]+) \|$", table, re.M)[1]
+    error = rows_of((RECIPES[name].parent / "README.md").read_text(encoding="utf-8"))["Error"].partition(":")[0]
+    numbers = [float(part.split(" ")[1]) for part in error.split(", ")] if "exact" not in error + listed else []
+    assert listed.removeprefix("< ") == (f"{max(numbers):.1e}" if numbers else "exact")
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_what_it_is_and_validates_without_warnings(name: str):
     first = RECIPES[name].read_text(encoding="utf-8").partition("\n")[0]
     assert re.fullmatch(r"# \S.{10,140}", first)

@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from pdeml.errors import FileFormatError
-from pdeml.files import Variable, available_memory, open_hdf5, read_array, read_attributes, read_netcdf, write_netcdf
+from pdeml.files import (
+    Variable,
+    available_memory,
+    open_hdf5,
+    read_array,
+    read_attributes,
+    read_netcdf,
+    size_text,
+    write_netcdf,
+)
 
 
 def good(path: Path) -> None:
@@ -176,3 +185,12 @@ def test_errors_of_our_own_are_not_hidden(tmp_path: Path) -> None:
 
 def test_memory_is_known() -> None:
     assert 2**20 < available_memory() < 2**50
+
+
+@pytest.mark.parametrize("power, unit", list(enumerate(["bytes", "KiB", "MiB", "GiB", "TiB"])))
+def test_a_size_has_three_digits_and_the_unit_that_fits(power: int, unit: str):
+    for factor in (1, 3, 40, 500, 1000, 1023):
+        number, found = size_text(factor * 1024**power).split(" ")
+        assert (float(number), found) == (factor, unit)
+    assert size_text(1.5 * 1024**4).startswith("1.5 ")
+    assert size_text(2.0**60) == "1048576 TiB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -200,5 +201,15 @@ def test_without_scikit_fem_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 def test_without_gmsh_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "gmsh", None)
-    with pytest.raises(InputError, match="pip install gmsh"):
+    with pytest.raises(InputError, match="pip install 'pdeml\[gmsh\]'"):
         triangulation_of(ELL, 0.2, "gmsh")
+
+
+def test_gmsh_leaves_broken_pipes_to_python():
+    pytest.importorskip("gmsh", exc_type=ImportError)
+    triangulation_of(ELL, 0.3, "gmsh")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError):
+        os.write(writer, b"x")
+    os.close(writer)

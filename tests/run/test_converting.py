@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tracemalloc
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import xarray
 
-from pdeml.data import Coordinate, Schema, Writer, open_source
+from pdeml.data import Coordinate, Dataset, Schema, Writer, open_source
 from pdeml.data.source import ArrayInfo
-from pdeml.errors import InputError, PdemlError, RunError
+from pdeml.data.store import Store
+from pdeml.errors import FileFormatError, InputError, PdemlError, RunError
 from pdeml.run import convert, inspect
 
 
@@ -160,6 +162,99 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, flow: Path, fail_at: in
     with pytest.raises((PdemlError, KeyboardInterrupt)):
         convert(flow, tmp_path / "out.h5", to=to, progress=fail)
     assert [file.name for file in tmp_path.iterdir()] == ["flow.h5"]
+
+
+@pytest.mark.parametrize(("method", "gzip"), [("write", 0), ("chunk", 3)])
+def test_a_full_disk_is_told_as_it_is(tmp_path: Path, flow: Path, method: str, gzip: int, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, method, full)
+    with pytest.raises(RunError, match="the disk is full; nothing is left behind"):
+        convert(flow, tmp_path / "out.h5", gzip=gzip)
+    assert [file.name for file in tmp_path.iterdir()] == ["flow.h5"]
+
+
+def _write_masked(file: Path, missing: float) -> Path:
+    """Write a data set with the point 0 outside the geometry, and ``missing`` at point 2 of sample 1."""
+    arrays = {
+        "mask": ArrayInfo("mask", ("x",), (4,), np.int8, "input"),
+        "u": ArrayInfo("u", ("x",), (4,), np.float64, "output"),
+    }
+    with Writer(file, Schema(arrays, {"x": Coordinate(np.arange(4.0))}), 2, {"spec": "a: 1"}) as writer:
+        writer.append({"mask": [0, 1, 1, 1], "u": [np.nan, 1, 2, 3]})
+        writer.append({"mask": [0, 1, 1, 1], "u": [np.nan, 4, missing, 6]})
+        writer.finish()
+    return file
+
+
+def test_what_is_missing_outside_the_geometry_is_no_fault(tmp_path: Path):
+    one, other = _write_masked(tmp_path / "a.h5", 5.0), tmp_path / "b.h5"
+    convert(one, other)
+    with open_source(one) as before, open_source(other) as after:
+        np.testing.assert_array_equal(after.read("u", slice(None)), before.read("u", slice(None)))
+    assert "checked: 2 samples read, every value inside the geometry is finite, checksums" in inspect(other, check=True)
+    convert(one, tmp_path / "well.h5", to="well")
+    convert(tmp_path / "well.h5", tmp_path / "c.h5")
+    for file in (one, tmp_path / "c.h5"):
+        item = Dataset(file, normalise=True)[1]
+        np.testing.assert_array_equal(item["mask"], [0, 1, 1, 1])
+        assert item["u"][0] == 0
+        assert item["u"].isfinite().all()
+
+
+@pytest.mark.parametrize("to", ["pdeml", "well"])
+@pytest.mark.parametrize("block", [1, 2**27])
+def test_what_is_missing_inside_is_refused_unless_allowed(tmp_path: Path, to: str, block: int, monkeypatch):
+    monkeypatch.setattr("pdeml.run.converting._BLOCK_BYTES", block)
+    file = _write_masked(tmp_path / "a.h5", np.nan)
+    with pytest.raises(FileFormatError, match=r"a\.h5: array 'u', sample 1: .* inside the geometry; --allow-nan"):
+        convert(file, tmp_path / "b.h5", to=to)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+    convert(file, tmp_path / "b.h5", to=to, allow_nan=True)
+    with open_source(tmp_path / "b.h5") as source:
+        np.testing.assert_array_equal(source.read("u", [1]), [[np.nan, 4, np.nan, 6]])
+        assert to == "well" or source.statistics["u"]["mean"] == 3.2
+    with pytest.raises(FileFormatError, match="sample 1: holds"):
+        inspect(tmp_path / "b.h5", check=True)
+
+
+def test_no_seed_is_made_up_for_what_others_made(tmp_path: Path, flow: Path):
+    convert(flow, tmp_path / "ours.h5")
+    assert "seed" not in inspect(tmp_path / "ours.h5")
+    _write_ours(tmp_path / "a.h5", "a: 1")
+    convert(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert "seed: 3" in inspect(tmp_path / "b.h5")
+
+
+def test_inspect_checks_when_asked(tmp_path: Path, flow: Path):
+    _write_ours(tmp_path / "a.h5", "a: 1")
+    assert "ranges are as the file states them; --check" in inspect(tmp_path / "a.h5")
+    assert "checked: 4 samples read, every value is finite, checksums and statistics" in inspect(
+        tmp_path / "a.h5", check=True
+    )
+    assert inspect(flow, check=True).endswith("checked: 7 samples read, every value is finite")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["u"].attrs["max"] = 2.0
+    with pytest.raises(FileFormatError, match=r"a\.h5: array 'u': its max is 0.767544, but 2 is stated"):
+        inspect(tmp_path / "a.h5", check=True)
+    data = bytearray((tmp_path / "a.h5").read_bytes())
+    data[data.index(np.sin(np.linspace(0, 1, 8, endpoint=False)).tobytes()) + 12] ^= 1
+    (tmp_path / "a.h5").write_bytes(data)
+    assert "u(x: 8)" in inspect(tmp_path / "a.h5")
+    with pytest.raises(FileFormatError, match=r"a\.h5: array 'u', .*checksum"):
+        inspect(tmp_path / "a.h5", check=True)
+
+
+def test_only_data_sets_can_be_checked(tmp_path: Path):
+    (tmp_path / "x.safetensors").touch()
+    with pytest.raises(InputError, match="no data set; only data sets can be checked"):
+        inspect(tmp_path / "x.safetensors", check=True)
+
+
+def test_an_unfinished_data_set_can_be_checked(tmp_path: Path):
+    _write_ours(tmp_path / "a.h5", "a: 1", done=3)
+    assert inspect(tmp_path / "a.h5.part", check=True).endswith("checked: 3 samples read, every value is finite")
 
 
 def test_the_part_of_somebody_else_stays(tmp_path: Path, flow: Path):

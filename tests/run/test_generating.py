@@ -155,8 +155,14 @@ def test_a_finished_file_is_kept(whole: Path):
     with pytest.raises(InputError, match="--overwrite replaces it"):
         generate_spec(recipe(), whole)
     assert generate_spec(recipe(), whole, resume=True).status == "already"
-    with pytest.raises(InputError, match="was made with another recipe"):
-        generate_spec(recipe("seed=6"), whole, resume=True)
+    for changes, said in {
+        ("seed=6",): "was made with another recipe: seed 5, now 6; --overwrite replaces it",
+        ("problem.inputs.a.terms=5",): r"another recipe: problem\.inputs\.a\.terms 4, now 5;",
+        ("precision=float32",): "another recipe: precision not given, now float32;",
+        ("generate.samples=24", "seed=6"): "is finished with 12 samples, and 24 are asked for; .* is not extended",
+    }.items():
+        with pytest.raises(InputError, match=said):
+            generate_spec(recipe(*changes), whole, resume=True)
     assert whole.read_bytes() == before
     generate_spec(recipe("seed=6"), whole, overwrite=True)
     assert arrays(whole)["a"].tobytes() != before
@@ -169,7 +175,9 @@ def test_another_recipe_does_not_continue_a_part(tmp_path: Path):
 
     path = tmp_path / "b.h5"
     generate_spec(recipe(), path, watch=interrupt)
-    with pytest.raises(InputError, match="was begun with another"):
+    with pytest.raises(
+        InputError, match=r"b\.h5\.part was made with another recipe: seed 5, now 6; --overwrite starts"
+    ):
         generate_spec(recipe("seed=6"), path, resume=True)
     assert generate_spec(recipe("seed=6"), path, overwrite=True).status == "finished"
 

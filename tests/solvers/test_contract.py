@@ -32,7 +32,8 @@ def test_a_solution_says_how_good_it_is(kind: str):
     assert solution.record.residuals or solution.record.estimate is not None
     assert all(np.isfinite(norm) and norm >= 0 for norm in solution.record.residuals.values())
     report = solution.report()
-    for word in ("residual" if solution.record.residuals else "estimated", f"seed {solution.record.seed}", solution.verdict, solution.record.device, " s on "):
+    measured = "residual" if solution.record.residuals else "estimated"
+    for word in (measured, f"seed {solution.record.seed}", solution.verdict, solution.record.device, " s on "):
         assert word in report
     for name in solution.record.exact:
         assert name in report

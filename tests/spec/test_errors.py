@@ -309,7 +309,9 @@ def test_time_is_declared_in_the_domain():
 
 def test_split_must_fit_the_samples():
     text = BASE.replace("solver: {kind: pinn}", "generate: {samples: 10, split: {train: 9, test: 0.5}}")
-    assert str(refused(text)).startswith("heat.yaml:19: generate.split: asks for 14 of 10 samples")
+    error = str(refused(text))
+    assert error.startswith("heat.yaml:19: generate.split.test: with this part 14 samples are asked for")
+    assert "there are 10; `pdeml generate --samples N`" in error
 
 
 def test_alias_bombs_are_refused_quickly():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
+
 import numpy as np
 
 from pdeml.errors import InputError
@@ -23,12 +26,19 @@ def fill_with_gmsh(outline: Outline, size: float) -> Triangulation:
     try:
         import gmsh
     except (ImportError, OSError):
-        raise InputError("mesher: gmsh needs gmsh: pip install gmsh", ("mesher",)) from None
+        raise InputError("mesher: gmsh needs gmsh: pip install 'pdeml[gmsh]'", ("mesher",)) from None
     gmsh.initialize(interruptible=False, readConfigFiles=False)
+    _ignore_broken_pipes()
     try:
         return triangulate(outline, _points_of(gmsh, outline, size))
     finally:
         gmsh.finalize()
+
+
+def _ignore_broken_pipes() -> None:
+    """Restore what Python does about broken pipes: gmsh lets them end the process, without a word."""
+    with suppress(AttributeError, ValueError):  # Windows has none; only the main thread may
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def _points_of(gmsh, outline: Outline, size: float) -> np.ndarray:
