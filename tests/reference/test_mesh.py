@@ -201,7 +201,7 @@ def test_without_scikit_fem_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 def test_without_gmsh_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "gmsh", None)
-    with pytest.raises(InputError, match="pip install 'pdeml\[gmsh\]'"):
+    with pytest.raises(InputError, match=r"pip install 'pdeml\[gmsh\]'"):
         triangulation_of(ELL, 0.2, "gmsh")
 
 
