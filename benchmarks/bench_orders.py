@@ -144,7 +144,7 @@ def _readme_text(lines: Sequence[Measured]) -> str:
 
 def _draw(lines: Sequence[Measured], path: Path) -> None:
     """Draw orders (both axes logarithmic) and exponential convergence (semilogarithmic, with the fit)."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     for line in lines:
         sizes, errors = (np.array(text.split(), float) for text in (line.sizes, line.errors))
         axes, label = (right, line.case) if line.theory is None else (left, f"{line.case}: {line.slope:.2f}")
@@ -155,8 +155,8 @@ def _draw(lines: Sequence[Measured], path: Path) -> None:
         axes.set(yscale="log", xlabel="points along the refined coordinate", ylabel="relative error")
     left.set(xscale="log", title="fitted orders")
     right.set(title="exponential convergence, semilogarithmic fit")
-    for axes in (left, right):
-        axes.legend(fontsize=7)
+    left.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    right.legend(fontsize=7)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
