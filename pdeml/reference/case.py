@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy
 
-from pdeml.errors import InputError
+from pdeml.errors import InputError, under
 from pdeml.expr import evaluate, jet_of
 from pdeml.expr.jets import to_jets
 from pdeml.problem import Problem
 from pdeml.reference.exact import parameter_values
-from pdeml.sampling.functions import Function
+from pdeml.sampling.functions import DrawnInput, Function
 
 __all__ = ["Case"]
 
@@ -41,6 +41,24 @@ class Case:
         for name in self.problem.inputs:
             if name not in self.inputs:
                 raise InputError(f"the input function {name!r} is not given", ("inputs", name))
+
+    @classmethod
+    def fixed(cls, problem: Problem, parameters: Mapping[str, float] | None = None) -> Case:
+        """Return the one instance of a problem that draws nothing: its inputs have formulas.
+
+        Raises:
+            InputError: an input is random.
+        """
+        numbers, inputs = parameter_values(problem, parameters), {}
+        for name, declared in problem.inputs.items():
+            if "value" not in dict(declared.options):
+                raise InputError(
+                    f"one problem is solved at a time: give {name!r} a 'value', a formula", ("inputs", name)
+                )
+            with under("inputs", name):
+                drawn = DrawnInput.read(declared.write(), problem.parameter_values)
+                inputs[name] = drawn.draw(np.random.default_rng(0), np.zeros((len(drawn.over), 2)), numbers)
+        return cls(problem, inputs, parameters or {})
 
     @property
     def numbers(self) -> dict[str, float]:

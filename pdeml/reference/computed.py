@@ -51,7 +51,9 @@ class ComputedReference(Reference):
         tolerance = options.pop("tolerance", 1e-6)
         if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0:
             raise InputError(f"the tolerance must be a positive number, got {tolerance!r}", ("tolerance",))
-        return cls(problem, Refinement(make_method(kind, options, problem), _case(problem, {}), grid, float(tolerance)))
+        return cls(
+            problem, Refinement(make_method(kind, options, problem), Case.fixed(problem), grid, float(tolerance))
+        )
 
     @property
     def unknowns(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -96,7 +98,7 @@ class ComputedReference(Reference):
         key = self._key(parameters)
         if key not in self._stages:
             refinement = self.refinement
-            case = _case(self.problem, parameters) if parameters else refinement.case
+            case = Case.fixed(self.problem, parameters) if parameters else refinement.case
             whole = replace(refinement, case=case)
             stage = whole.run()
             if not whole.estimate(stage) <= USELESS:
@@ -107,9 +109,3 @@ class ComputedReference(Reference):
                 )
             self._stages[key] = stage
         return self._stages[key]
-
-
-def _case(problem: Problem, parameters: Mapping[str, float]) -> Case:
-    for name in problem.inputs:
-        raise InputError(f"a reference is computed for one problem: give the input {name!r} a formula", ("solver",))
-    return Case(problem, parameters=parameters)

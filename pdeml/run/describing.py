@@ -12,6 +12,7 @@ import numpy as np
 from pdeml.data import ArrayInfo, Source
 from pdeml.data.mask import MASK
 from pdeml.data.schema import FORMAT
+from pdeml.files import size_text
 
 __all__ = ["describe_samples"]
 
@@ -26,7 +27,7 @@ def describe_samples(source: Source, checked: bool = False) -> Iterator[str]:
         source: the data set.
         checked: whether all samples have been read and are as the file says.
     """
-    yield f"{source.path.name}: data set ({source.format}), {_count(source)}, {_size(_bytes(source.path))}"
+    yield f"{source.path.name}: data set ({source.format}), {_count(source)}, {size_text(_bytes(source.path))}"
     title = source.attrs.get("title")
     if title and title != source.path.stem:
         yield f"  title: {title}"
@@ -103,11 +104,3 @@ def _bytes(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file() and not file.is_symlink())
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count} bytes"
-        count /= 1024
-    return f"{count:.3g} GiB"

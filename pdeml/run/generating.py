@@ -17,7 +17,7 @@ import numpy as np
 
 from pdeml.data import Writer, open_source, split_numbers
 from pdeml.errors import InputError, PdemlError
-from pdeml.files import available_memory
+from pdeml.files import available_memory, size_text
 from pdeml.plot import plot_samples, save_figure
 from pdeml.problem import summary
 from pdeml.reference.generation import Batches, Recipe, run_batches
@@ -184,7 +184,7 @@ def describe_recipe(plan: GenerationPlan) -> str:
     for name, info in recipe.schema.arrays.items():
         shape = ", ".join(f"{dim} {size}" for dim, size in zip(info.dims, info.shape, strict=True)) or "a number"
         lines.append(f"    {info.role} {name}: {shape}, {info.dtype}")
-    lines.append(f"    {_megabytes(plan.samples * recipe.layout.sample_bytes)} without compression")
+    lines.append(f"    {size_text(plan.samples * recipe.layout.sample_bytes)} without compression")
     return "\n".join(lines)
 
 
@@ -310,7 +310,7 @@ def _check_disk(path: Path, plan: GenerationPlan, there: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise InputError(
-            f"{path} needs {_megabytes(needed)} of disk space, there are {_megabytes(free)}; take fewer samples or "
+            f"{path} needs {size_text(needed)} of disk space, there are {size_text(free)}; take fewer samples or "
             "fewer points in generate.output"
         )
 
@@ -324,7 +324,3 @@ def _workers(recipe: Recipe, asked: int | None) -> int:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, most, available_memory() // recipe.memory))
-
-
-def _megabytes(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

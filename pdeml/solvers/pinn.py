@@ -290,7 +290,8 @@ def _check(problem: Problem | None, data: Any) -> None:
                 ("parameters", name),
             )
     for name in problem.inputs:
-        raise InputError(f"'pinn' solves one problem at a time: give {name!r} a formula", ("inputs", name))
+        message = f"'pinn' takes no input functions: write a formula in the equation in place of {name!r}"
+        raise InputError(message, ("inputs", name))
     if not problem.forms:
         raise InputError("'pinn' needs at least one equation", ("equations",))
     for reason in reasons_for_data(problem):

@@ -133,8 +133,7 @@ class ReferenceSolver(SolverOptions):
                 raise InputError(
                     f"'reference' solves with known parameters: give {name!r} a number", ("parameters", name)
                 )
-        for name in problem.inputs:
-            raise InputError(f"'reference' solves one problem at a time: give {name!r} a formula", ("inputs", name))
+        case = Case.fixed(problem)
         try:
             method = make_method(self.method, self.options, problem)
         except InputError as error:
@@ -142,7 +141,7 @@ class ReferenceSolver(SolverOptions):
             raise InputError(error.message, path) from None
         device, notes = choose_device(self.device)
         chosen = (f"auto chose the method {method.kind!r}",) if self.method == "auto" else ()
-        refinement = Refinement(method, Case(problem), self.grid, self.tolerance, device)
+        refinement = Refinement(method, case, self.grid, self.tolerance, device)
         return refinement, (*chosen, *notes, *problem.warnings)
 
 

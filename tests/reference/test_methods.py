@@ -260,3 +260,16 @@ def test_a_wrong_option_of_the_method_is_named():
     with pytest.raises(InputError, match="at most 7") as caught:
         pm.solve(SUBJECTS["rod"].problem, "reference", method="chebyshev", options={"stages": 99})
     assert caught.value.path[-2:] == ("options", "stages")
+
+
+def test_an_input_with_a_formula_is_known_and_a_random_one_is_not():
+    given = {"coordinates": {"x": (0, 1)}, "unknowns": "u", "equations": "-u_xx = f", "conditions": [pm.Dirichlet(u=0)]}
+    problem = pm.Problem(**given, inputs={"f": {"over": ["x"], "value": "pi**2*sin(pi*x)"}})
+    solution = pm.solve(problem, "reference", tolerance=1e-8)
+    x = np.linspace(0, 1, 33)
+    np.testing.assert_allclose(solution.at({"x": x}).values["u"], np.sin(np.pi * x), atol=1e-8)
+    trusted = make_reference({"solver": "auto"}, problem).evaluate(x[:, None])["u"]
+    np.testing.assert_allclose(trusted, np.sin(np.pi * x), atol=1e-6)
+    drawn = pm.Problem(**given, inputs={"f": {"over": ["x"], "field": "grf"}})
+    with pytest.raises(InputError, match="give 'f' a 'value'"):
+        pm.solve(drawn, "reference")
