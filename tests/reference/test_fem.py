@@ -79,7 +79,7 @@ CONDITIONS = {
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_order_is_one_more_than_the_degree(place: dict, condition: Any, degree: int):
     which = problem("-div((1 + x*y + x**2)*grad(u)) + u_x + 2*u = 0", condition, place)
-    sizes = [9, 17, 33] if degree == 2 else [13, 25, 49]
+    sizes = [13, 25, 49]  # coarser ones are not yet in the asymptotic range on curved and cut out shapes
     assert order(which, SMOOTH, degree, sizes) == pytest.approx(degree + 1, abs=0.25)
     assert FEM(degree=degree).order(which) == degree + 1
 

@@ -213,3 +213,11 @@ def test_gmsh_leaves_broken_pipes_to_python():
     with pytest.raises(BrokenPipeError):
         os.write(writer, b"x")
     os.close(writer)
+
+
+@pytest.mark.parametrize("divisions", range(6, 40, 3))
+def test_points_in_a_row_make_no_flat_triangles(divisions: int):
+    shape = Polygon([[0, 0], [0.5, 0], [1, 0], [1, 0.8], [0.4, 1.1], [0, 0.7]]) - Disk(
+        center=(0.5, 0.4), radius=0.2, name="hole"
+    )
+    assert triangulation_of(shape, 1.0 / divisions, "distance").angles.min() > 15

@@ -28,8 +28,10 @@ BAND = 5.0
 """Points deeper than this many sizes below the boundary stay on the lattice."""
 CLEARANCE = 0.55
 """Interior points nearer to an edge than this share of the size are dropped."""
-FLAT = 1e-6
-"""Triangles flatter than this, relative to the squared longest side, are no triangles."""
+BEND = 0.05
+"""By how much of an edge a straight boundary is bent inwards while its triangles are looked for."""
+SAME_LINE = 1e-7
+"""Edges whose directions and distances differ by less lie on one line."""
 _MOST_SPLITS = 12
 
 
@@ -61,13 +63,37 @@ def triangulate(outline: Outline, interior: np.ndarray) -> Triangulation:
         RunError: this does not end.
     """
     for _ in range(_MOST_SPLITS):
-        points = np.concatenate([outline.points, interior])
-        triangles = _oriented(points, Delaunay(points).simplices)
-        missing, inside = _enclosed(triangles, outline.edges, len(points))
+        bent = np.concatenate([_bent(outline), interior])
+        triangles = _oriented(bent, Delaunay(bent).simplices)
+        missing, inside = _enclosed(triangles, outline.edges, len(bent))
         if not missing.any():
-            return _trimmed(outline, points, triangles[inside])
+            return _trimmed(outline, np.concatenate([outline.points, interior]), triangles[inside])
         outline = split(outline, missing)
     raise RunError("the boundary could not be meshed; with gmsh installed, mesher: gmsh may be able to")
+
+
+def _bent(outline: Outline) -> np.ndarray:
+    """Return the points of an outline, those on a straight line moved a little inwards, onto a parabola.
+
+    Otherwise rounding decides whether three of them in a row make a flat triangle inside or outside of the domain.
+    """
+    start, end = np.moveaxis(outline.points[outline.edges], 1, 0)
+    along = (end - start) / outline.lengths[:, None]
+    normal = np.stack([-along[:, 1], along[:, 0]], axis=1)  # the domain is to the left
+    line = np.column_stack([along, (normal * start).sum(axis=1) / np.ptp(outline.points)])
+    lines = np.unique(np.floor(line / SAME_LINE + 0.25), axis=0, return_inverse=True)[1].ravel()
+    low, high, short = np.full(len(lines), np.inf), np.full(len(lines), -np.inf), np.full(len(lines), np.inf)
+    ends = [(along * point).sum(axis=1) for point in (start, end)]
+    for place in ends:
+        np.minimum.at(low, lines, place)
+        np.maximum.at(high, lines, place)
+    np.minimum.at(short, lines, outline.lengths)
+    moved = outline.points.copy()
+    for side, place in enumerate(ends):
+        share = (place - low[lines]) / (high - low)[lines]
+        depth = BEND * short[lines] * 4.0 * share * (1.0 - share)
+        np.add.at(moved, outline.edges[:, side], 0.5 * depth[:, None] * normal)
+    return moved
 
 
 def _lattice(outline: Outline, geometry: Geometry, size: float) -> np.ndarray:
