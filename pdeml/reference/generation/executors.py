@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -78,6 +79,15 @@ def _processes(text: str, batches: Iterable[tuple[int, int]], workers: int, sche
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
             child.join()
+            _await_reaping(child)
+
+
+def _await_reaping(child: multiprocessing.process.BaseProcess) -> None:
+    """Wait until this process knows that a child has ended: a thread of the pool may have been told in our place."""
+    for _ in range(5000):
+        if not child.is_alive():
+            return
+        time.sleep(0.001)
 
 
 def _dask(text: str, batches: Iterable[tuple[int, int]], workers: int, scheduler: str | None) -> Batches:
