@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Error", "derivative", "error_norms"]
+from pdeml.linalg.differences import weights, windows
 
-WIDTH = 5
+__all__ = ["Error", "derivative", "error_norms"]
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,10 @@ def derivative(values: np.ndarray, points: np.ndarray, axis: int, inside: np.nda
     good = np.ones(moved.shape, bool) if inside is None else np.moveaxis(inside, axis, -1)
     result = np.zeros(moved.shape)
     waiting = good.copy()
-    for width in range(min(WIDTH, len(points)), 1, -1):
-        for left in _centred_first(width):
-            if not waiting.any():
-                break
-            _fill(result, waiting, moved, good, points, width, left)
+    for width, left in windows(len(points)):
+        if not waiting.any():
+            break
+        _fill(result, waiting, moved, good, points, width, left)
     return np.moveaxis(result, -1, axis)
 
 
@@ -104,29 +103,12 @@ def _fill(
     target = slice(left, left + count)
     usable = waiting[..., target].copy()
     total = np.zeros(usable.shape)
-    weights = _weights(points, width, left)
+    factors = weights(points, width, left)
     for number in range(width):
         usable &= good[..., number : number + count]
-        total += weights[:, number] * values[..., number : number + count]
+        total += factors[:, number] * values[..., number : number + count]
     result[..., target] = np.where(usable, total, result[..., target])
     waiting[..., target] &= ~usable
-
-
-def _weights(points: np.ndarray, width: int, left: int) -> np.ndarray:
-    """Weights (windows, width) of the derivative at each window's node number ``left`` (Lagrange polynomials)."""
-    windows = np.lib.stride_tricks.sliding_window_view(points, width)
-    differences = windows[:, :, None] - windows[:, None, :]
-    weights = np.empty(windows.shape)
-    others = [number for number in range(width) if number != left]
-    for number in others:
-        rest = [other for other in others if other != number]
-        weights[:, number] = differences[:, left, rest].prod(1) / differences[:, number, [*rest, left]].prod(1)
-    weights[:, left] = (1 / differences[:, left, others]).sum(1)
-    return weights
-
-
-def _centred_first(width: int) -> list[int]:
-    return sorted(range(width), key=lambda left: (abs(2 * left - width + 1), left))
 
 
 def _ratio(error: float, reference: float) -> float:
