@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pdeml.data import codecs
     from pdeml.data.dataset import Dataset, Frames
+    from pdeml.data.operator import OperatorData
     from pdeml.data.schema import Coordinate, Schema
     from pdeml.data.source import ArrayInfo, Source, open_source
     from pdeml.data.splits import split_numbers
@@ -20,6 +21,7 @@ __all__ = [
     "Coordinate",
     "Dataset",
     "Frames",
+    "OperatorData",
     "Schema",
     "Source",
     "Stream",
@@ -33,6 +35,7 @@ __all__ = [
 
 _HOMES = {
     "pdeml.data.dataset": ("Dataset", "Frames"),
+    "pdeml.data.operator": ("OperatorData",),
     "pdeml.data.schema": ("Coordinate", "Schema"),
     "pdeml.data.source": ("ArrayInfo", "Source", "open_source"),
     "pdeml.data.splits": ("split_numbers",),

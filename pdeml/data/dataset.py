@@ -29,7 +29,7 @@ class Frames:
 
     Args:
         inputs: frames under the array's own name.
-        outputs: frames that follow, under the name with ``_next`` (for arrays of the role ``output``).
+        outputs: frames that follow, under the name with ``_next``.
         step: from the start of one item to that of the next.
         time: name of the time dimension.
     """
@@ -101,6 +101,7 @@ class Dataset(torch.utils.data.Dataset):
         self._names = dict(names or {})
         self._opened: tuple[int, Source] | None = None
         self._lock = threading.Lock()
+        self._kept: Mapping[str, np.ndarray] = {}
         source = self.source
         self.arrays = tuple(source.arrays if arrays is None else arrays)
         for name in self.arrays:
@@ -144,10 +145,25 @@ class Dataset(torch.utils.data.Dataset):
 
     def read(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Read whole samples (strictly increasing numbers): windowed, converted, normalised, shape (samples, ...)."""
+        if self._kept:
+            rows = np.searchsorted(np.sort(self.numbers), samples)
+            return {name: self._kept[name][rows] for name in self.arrays}
         found: dict[str, np.ndarray] = {}
         for name in sorted(self.arrays, key=lambda name: name != MASK):  # the others need the mask
             found[name] = self._array(name, samples, found.get(MASK))
         return {name: found[name] for name in self.arrays}
+
+    def keep(self, values: Mapping[str, np.ndarray] | None = None) -> Mapping[str, np.ndarray]:
+        """Take all samples into memory, from where `read` has them from now on; a copy of this object reads anew.
+
+        Args:
+            values: what this method returned for the same samples; None: they are read.
+
+        Returns:
+            name -> values of all samples, in the order of their numbers.
+        """
+        self._kept = self.read(np.sort(self.numbers)) if values is None else values
+        return self._kept
 
     def items(self, values: Mapping[str, np.ndarray], rows: np.ndarray, starts: np.ndarray) -> dict[str, torch.Tensor]:
         """Make a batch of items out of what `read` returned.
@@ -166,7 +182,7 @@ class Dataset(torch.utils.data.Dataset):
             axis = info.dims.index(self.frames.time)
             first, count, after = self.starts[starts], self.frames.inputs, self.frames.outputs
             result[name] = _cut(array, rows, first, count, axis)
-            if info.role == "output" and after:
+            if after:
                 result[name + NEXT] = _cut(array, rows, first + count, after, axis)
         return {name: torch.from_numpy(array) for name, array in result.items()}
 
@@ -182,7 +198,7 @@ class Dataset(torch.utils.data.Dataset):
         self._opened = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None, "_lock": None}
+        return {**self.__dict__, "_opened": None, "_lock": None, "_kept": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())

@@ -38,6 +38,7 @@ class JoinedSource(Source):
             raise
         self.path, self.format = first.path, first.format
         self.arrays, self.coordinates, self.attrs = first.arrays, first.coordinates, first.attrs
+        self.units, self.counted = first.units, first.counted
         self._ends = np.cumsum([part.length for part in parts])
         self.length = int(self._ends[-1])
         self.complete = all(part.complete for part in parts)

@@ -94,6 +94,7 @@ class NativeSource(Source):
         self.coordinates = {
             name: read_array(items[name]) for name in items if name in scales and "units" in self._attributes[name]
         }
+        self.units = {name: str(self._attributes[name]["units"]) for name in self.coordinates}
         dims = {name: variable_dims(item) for name, item in items.items() if name not in scales}
         sampled = [name for name, names in dims.items() if names[:1] == (SAMPLE,)]
         self.arrays = {name: self._array(name, items[name], dims[name][1:]) for name in sampled if name != SPLIT}

@@ -80,6 +80,8 @@ class Source(ABC):
         complete: False for a ``.part``, or where there are fewer samples than announced.
         statistics: array -> ``mean``, ``std``, ``min``, ``max``, ``count``; empty if the file stores none.
         concurrent: whether several threads may read at once.
+        units: coordinate -> unit of its values, where the file says.
+        counted: coordinates of which the file has no values: they are 0, 1, 2, ...
     """
 
     path: Path
@@ -92,6 +94,8 @@ class Source(ABC):
     complete: bool = True
     statistics: Mapping[str, Mapping[str, float]] = _NOTHING
     concurrent: bool = False
+    units: Mapping[str, str] = _NOTHING
+    counted: frozenset[str] = frozenset()
 
     @abstractmethod
     def _read(self, info: ArrayInfo, samples: slice | np.ndarray, index: tuple[slice, ...]) -> np.ndarray:
@@ -202,7 +206,8 @@ def open_source(
     Args:
         path: the file, or the folder of a format that consists of several; a list of files that hold the same arrays
             is one source, whose samples are those of the files one after the other.
-        inputs: our name -> the file's name, for formats that do not say which array is what.
+        inputs: our name -> the file's name, for formats that do not say which array is what; or what it is at a place,
+            as ``u0: u(t=first)`` (see `pdeml.data.places`).
         outputs: the same for outputs.
         coordinates: our name -> (low, high) or the file's name, for formats without coordinates;
             ``sample: first | last | none`` says where the axis of samples is in formats that do not label axes.
@@ -215,11 +220,21 @@ def open_source(
         InputError: if a name is not in the file.
     """
     from pdeml.data.joined import JoinedSource
+    from pdeml.data.places import PlacedSource, take_places
+
+    names: dict[str, Any] = {"coordinates": coordinates}
+    names["inputs"], given = take_places(inputs)
+    names["outputs"], asked = take_places(outputs)
+    if not isinstance(path, str | os.PathLike):
+        source: Source = JoinedSource([_open_one(part, names) for part in path])
+    else:
+        source = _open_one(path, names)
+    return PlacedSource(source, {"inputs": given, "outputs": asked}) if given or asked else source
+
+
+def _open_one(path: str | os.PathLike[str], names: Mapping[str, Any]) -> Source:
     from pdeml.data.native import NativeSource, is_native
 
-    names = {"inputs": inputs, "outputs": outputs, "coordinates": coordinates}
-    if not isinstance(path, str | os.PathLike):
-        return JoinedSource([open_source(part, **names) for part in path])
     if is_native(path) and not any(names.values()):
         return NativeSource(path)
     from pdeml.data.formats import open_foreign

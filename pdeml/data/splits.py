@@ -35,7 +35,8 @@ def split_numbers(parts: Mapping[str, int | float], samples: int) -> dict[str, n
     sizes = {name: _size(name, parts[name], samples) for name in PARTS if name in parts}
     if (asked := sum(sizes.values())) > samples * (1 + 1e-9):
         listed = ", ".join(f"{name} {size:g}" for name, size in sizes.items())
-        raise InputError(f"the parts ({listed}) add up to {asked:g}, but there are {samples} samples")
+        full = next(name for name, end in zip(sizes, np.cumsum([*sizes.values()]), strict=True) if end > samples)
+        raise InputError(f"the parts ({listed}) add up to {asked:g}, but there are {samples} samples", (full,))
     ends = np.minimum(np.cumsum([0, *map(round, sizes.values())]), samples)
     return {name: np.arange(start, end) for name, start, end in zip(sizes, ends[:-1], ends[1:], strict=True)}
 

@@ -37,8 +37,11 @@ class Stream:
         world: number of processes; None likewise.
         drop_last: leave out what remains, and batches that not all processes have: all then count equally many.
         device: where the batches go.
-        threads: that read.
+        threads: that read; 0: none but the one that asks.
         ahead: blocks being read or waiting.
+        dealt: whether the batches are those of one process alone, of which this one gets every ``world``-th item (in
+            place of batches of its own): what is computed then does not depend on the number of processes. All have
+            equally many batches, of which some may be empty.
 
     Raises:
         InputError: an option is out of range, or several processes read all samples of an unfinished file.
@@ -57,13 +60,14 @@ class Stream:
         device: str | torch.device = "cpu",
         threads: int = 2,
         ahead: int = 3,
+        dealt: bool = False,
     ):
         if not isinstance(dataset, Dataset):
             raise InputError(f"a Stream reads a Dataset, got {dataset!r:.80}; write Stream(Dataset(FILE))")
-        counts = {"batch": batch, "threads": threads, "ahead": ahead}
-        for name, count in counts.items():
-            if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
-                raise InputError(f"{name} must be a whole number of at least 1, got {count!r:.40}")
+        counts = {"batch": (batch, 1), "threads": (threads, 0), "ahead": (ahead, 1)}
+        for name, (count, least) in counts.items():
+            if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < least:
+                raise InputError(f"{name} must be a whole number of at least {least}, got {count!r:.40}")
         self.dataset = dataset
         self.batch = batch
         self.shuffle = shuffle
@@ -79,10 +83,13 @@ class Stream:
         self.device = torch.device(device)
         self.threads = threads
         self.ahead = ahead
+        self.dealt = dealt
         self.epoch = 0
 
     def __len__(self) -> int:
         """Batches of an epoch in this process."""
+        if self.dealt:
+            return (len(self.dataset) if self.drop_last else len(self.dataset) + self.batch - 1) // self.batch
         samples, more = divmod(len(self.dataset.numbers), self.world)
         if self.drop_last:
             return samples * len(self.dataset.starts) // self.batch
@@ -104,39 +111,58 @@ class Stream:
 
     def batches(self, epoch: int) -> Generator[dict[str, torch.Tensor], None, None]:
         """Yield the batches of one epoch, 0, 1, 2, ...: the same ones each time it is asked for."""
-        with closing(self._blocks(epoch)) as blocks:
-            yield from itertools.islice(_rebatched(blocks, self.batch), len(self))
+        size = len(range(self.rank, self.batch, self.world)) if self.dealt else self.batch
+        left = len(self)
+        if size:
+            with closing(self._blocks(epoch)) as blocks:
+                for batch in itertools.islice(_rebatched(blocks, size), len(self)):
+                    left -= 1
+                    yield batch
+        for _ in range(left):  # dealt to other processes
+            nothing = np.zeros(0, np.int64)
+            yield self._moved(self.dataset.items(self.dataset.read(nothing), nothing, nothing))
 
     def _blocks(self, epoch: int) -> Generator[dict[str, torch.Tensor], None, None]:
         """Yield what is read together, read ahead by threads."""
         per_chunk, mixed = self._granularity()
         numbers = self.dataset.numbers
         order = epoch_order(numbers, per_chunk, mixed, self.seed, epoch) if self.shuffle else numbers
-        order = shard(order, self.rank, self.world)
+        order = order if self.dealt else shard(order, self.rank, self.world)
         size = mixed * per_chunk
         tasks = iter(enumerate(order[start : start + size] for start in range(0, len(order), size)))
+        if not self.threads:
+            for number, samples in tasks:
+                yield self._block(samples, (self.seed, epoch, number), number * size)
+            return
         waiting: deque[Future[dict[str, torch.Tensor]]] = deque()
         with ThreadPoolExecutor(self.threads, "pdeml-stream") as pool:
             try:
                 for number, samples in itertools.chain(tasks, [(0, None)] * self.ahead):
                     if samples is not None:
-                        waiting.append(pool.submit(self._block, samples, (self.seed, epoch, number)))
+                        waiting.append(pool.submit(self._block, samples, (self.seed, epoch, number), number * size))
                     if waiting and (samples is None or len(waiting) > self.ahead):
                         yield waiting.popleft().result()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _block(self, samples: np.ndarray, seed: tuple[int, int, int]) -> dict[str, torch.Tensor]:
-        """Read a block of samples and bring its items into their order."""
+    def _block(self, samples: np.ndarray, seed: tuple[int, int, int], first: int) -> dict[str, torch.Tensor]:
+        """Read a block of samples, of which the epoch has ``first`` before, and bring its items into their order."""
         distinct, rows = np.unique(samples, return_inverse=True)
         starts = len(self.dataset.starts)
         rows, start = np.repeat(rows, starts), np.tile(np.arange(starts), len(rows))
         if starts > 1 and self.shuffle:
             order = np.random.default_rng(seed).permutation(len(rows))
             rows, start = rows[order], start[order]
-        elif len(samples) <= self.batch:
+        elif starts == 1 and len(samples) <= self.batch:
             rows = np.arange(len(rows))
-        batch = self.dataset.items(self.dataset.read(distinct), rows, start)
+        if self.dealt and self.world > 1:
+            places = first * starts + np.arange(len(rows))
+            mine = places % self.batch % self.world == self.rank
+            needed, rows = np.unique(rows[mine], return_inverse=True)
+            distinct, start = distinct[needed], start[mine]
+        return self._moved(self.dataset.items(self.dataset.read(distinct), rows, start))
+
+    def _moved(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if self.device.type == "cpu":
             return batch
         return {name: tensor.pin_memory().to(self.device, non_blocking=True) for name, tensor in batch.items()}

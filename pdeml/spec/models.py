@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
@@ -23,6 +24,7 @@ from .fields import (
     Switch,
     Text,
     choice,
+    names,
     number,
     one_or_more,
     pair,
@@ -102,24 +104,62 @@ RangeOrName = Annotated[
 ]
 
 
+def _renamed(value: object) -> Any:
+    """Read ``{a: x}``; names alone, ``[u]``, are those of the file."""
+    return value if isinstance(value, Mapping) else {name: name for name in names(value)}
+
+
+Renamed = Annotated[
+    dict[Name, Text],
+    BeforeValidator(_renamed),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
+            ]
+        }
+    ),
+]
+
+
 class DataSpec(SpecNode):
     """Observations, or samples for an operator."""
 
     short: ClassVar[str | None] = "file"
     written_short: ClassVar[bool] = False
 
-    file: Text = Field(description="the data, relative to the spec")
+    file: Given[Text] = Field(None, description="the data, relative to the spec; of a recipe: where they are kept")
+    recipe: Given[Text] = Field(
+        None,
+        description="a shipped recipe, or a file with one: generated on first use as NAME.h5 in the current folder",
+    )
+    samples: Given[Count] = Field(None, description="how many of the recipe's samples; default: as it says")
     unknowns: Given[Names] = Field(None, description="which unknowns are observed; default: all that are found")
     noise: Given[Noise] = Field(None, description="standard deviation in the unknown's unit, or 1% of the spread")
     train: Given[Portion] = Field(None, description="count, fraction below 1, or another file")
     validation: Given[Portion] = Field(None, description="count, fraction below 1, or another file")
     test: Given[Portion] = Field(None, description="count, fraction below 1, or another file")
-    inputs: Given[dict[Name, Text]] = Field(None, description="our name: the file's name")
-    outputs: Given[dict[Name, Text]] = Field(None, description="our name: the file's name")
+    inputs: Given[Renamed] = Field(
+        None, description="our name: the file's name, or at a place, as u0: u(t=first); names alone choose"
+    )
+    outputs: Given[Renamed] = Field(None, description="the same")
     coordinates: Given[dict[Name, RangeOrName]] = Field(
         None, description="coordinate: [low, high] or the file's name; sample: first, last or none"
     )
+    periodic: Given[Names] = Field(
+        None, description="coordinates along which functions repeat; default: those of the problem"
+    )
     weight: Given[PositiveNumber] = Field(None, description="dimensionless factor of the normalised row; default 1")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> DataSpec:
+        if self.file is None and self.recipe is None:
+            raise ValueError("needs the key 'file', or 'recipe': the name of a data set to generate")
+        if self.samples is not None and self.recipe is None:
+            raise InputError("goes with 'recipe'; of a file take 'train', 'validation', 'test'", ("samples",))
+        return self
 
 
 class ReferenceSpec(OpenNode):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -36,13 +36,24 @@ class Options(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _whole(cls, value: Any, info: ValidationInfo) -> Any:
-        """Let ``1e3`` be a whole number where one is asked for."""
+        """Let ``1e3`` be a whole number where one is asked for, and a list a tuple: YAML has no tuples."""
         annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, list) and any(part is tuple for part in _origins(annotation)):
+            return _tuples(value)
         is_count = int in (
             annotation,
             *(get_args(part)[0] if get_args(part) else part for part in get_args(annotation)),
         )
         return int(value) if is_count and isinstance(value, float) and value.is_integer() else value
+
+
+def _origins(annotation: Any) -> list[Any]:
+    """Return the kinds that an option may be of, such as ``tuple`` for ``tuple[int, ...] | None``."""
+    return [get_origin(part) or part for part in (annotation, *get_args(annotation))]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _in_words(error: ValidationError, options: type[Options]) -> InputError:

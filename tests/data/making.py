@@ -62,3 +62,34 @@ def write(path: Path, schema: Schema, samples: int, split: dict | None = None, a
             writer.append(sample(schema, number))
         writer.finish(split)
     return path
+
+
+DRIFT = """
+name: drift
+problem:
+  coordinates: {x: [0, 1], t: [0, 3]}
+  time: t
+  unknowns: [u]
+  inputs: {a: {field: grf, over: [x], basis: periodic, tau: 5, alpha: 2}}
+  equations:
+    - u_t + u_x = 0
+  conditions:
+    - {on: initial, value: {u: a}}
+    - periodic: [x]
+"""
+
+
+def drift_schema(x: np.ndarray, **more: ArrayInfo) -> Schema:
+    """An input of x, a force and an output of t and x."""
+    arrays = {
+        "a": ArrayInfo("a", ("x",), (len(x),), np.float64, "input"),
+        "f": ArrayInfo("f", ("t", "x"), (7, len(x)), np.float32, "input"),
+        "u": ArrayInfo("u", ("t", "x"), (7, len(x)), np.float64, "output", "K"),
+        **more,
+    }
+    return Schema(arrays, {"x": Coordinate(x, "m"), "t": Coordinate(np.arange(7) / 2, "s")})
+
+
+def write_drift(path: Path, x: np.ndarray, samples: int, spec: str = DRIFT) -> Path:
+    """Write samples on ``x``, a ring of length one, with their problem."""
+    return write(path, drift_schema(x), samples, attrs={"title": "drift", "spec": spec, "seed": 0})

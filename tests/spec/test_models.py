@@ -139,6 +139,13 @@ def test_aliases_are_allowed_within_bounds():
     assert parse_spec(text).spec.solver.options == {"a": [1, 2], "b": [1, 2]}
 
 
+def test_arrays_are_chosen_by_name_alone_and_recipes_stand_for_files():
+    entry = parse_spec("data: {recipe: burgers, samples: 10, inputs: u0, outputs: [u, v], periodic: [x]}").spec.data[0]
+    assert (entry.file, entry.recipe, entry.samples, entry.periodic) == (None, "burgers", 10, ("x",))
+    assert (entry.inputs, entry.outputs) == ({"u0": "u0"}, {"u": "u", "v": "v"})
+    assert parse_spec("data: {file: a.h5, outputs: {u: u(t=last)}}").spec.data[0].outputs == {"u": "u(t=last)"}
+
+
 def test_data_alone_is_a_spec():
     spec = parse_spec(
         "data: {file: darcy.h5, train: 1000, validation: 0.1, test: other.h5, inputs: {a: x}, outputs: {u: y},"

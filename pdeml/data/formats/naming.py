@@ -39,6 +39,9 @@ class NamedSource(Source):
             renamed.get(name, name): self._values(names.coordinates, renamed.get(name, name), values)
             for name, values in inner.coordinates.items()
         }
+        self.units = {renamed.get(name, name): unit for name, unit in inner.units.items()}
+        ranges = [ours for ours, value in names.coordinates.items() if not isinstance(value, str)]
+        self.counted = frozenset(renamed.get(name, name) for name in inner.counted).difference(ranges)
         self._theirs = self._array_names(names)
         self.concurrent = inner.concurrent
         self.statistics = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -102,6 +102,7 @@ class PartSource(Source):
         time: the dimension that is time, where there is one.
         attrs: what else the file says: text, numbers, 1-D lists.
         split: part -> sample numbers.
+        counted: coordinates of which the file has no values.
 
     Raises:
         FileFormatError: if arrays, coordinates and the number of samples contradict each other.
@@ -118,10 +119,12 @@ class PartSource(Source):
         time: str = "t",
         attrs: Mapping[str, Any] | None = None,
         split: Mapping[str, np.ndarray] | None = None,
+        counted: Iterable[str] = (),
     ):
         self.path, self.format, self.length = found.path, format, length
         self.coordinates = {name: np.asarray(values, np.float64) for name, values in coordinates.items()}
         self.attrs, self.split = dict(attrs or {}), dict(split or {})
+        self.counted = frozenset(counted)
         self._found, self._parts = found, dict(parts)
         space = sorted((name for name in coordinates if name != time), key="xyz".find)
         order = [time, *reversed(space)]

@@ -91,17 +91,18 @@ def _gridded(
         for name, (stored, axes) in arrays.items()
     }
     sizes = _sizes(found, parts)
-    coordinates = {}
+    coordinates, numbered = {}, []
     for name in (*_SPACE, "t"):
         if name in sizes:
             key = f"{name}-coordinate"
+            if key not in found.names:
+                numbered.append(name)
             values = read_array(numbers(found.file, key)) if key in found.names else counted(sizes[name])
             # Some files hold the ends of the time steps, one more than there are states.
             extra = name == "t" and values.shape == (sizes[name] + 1,)
             coordinates[name] = values[:-1] if extra else values
-    return PartSource(
-        found, _NAME, parts, coordinates, sizes["sample"], attrs=read_attributes(found.file, strict=False)
-    )
+    attrs = read_attributes(found.file, strict=False)
+    return PartSource(found, _NAME, parts, coordinates, sizes["sample"], attrs=attrs, counted=numbered)
 
 
 def _incompressible(found: Found) -> PartSource:
@@ -117,10 +118,15 @@ def _incompressible(found: Found) -> PartSource:
             parts[f"{name}{ending}"] = Part(array, (*grid, number), "output" if time else "input")
     sizes = _sizes(found, parts)
     coordinates = {name: counted(sizes[name]) for name in _SPACE if name in sizes}
+    numbered = [*coordinates]
     times = read_array(numbers(found.file, "t"))
-    coordinates["t"] = times[0] if times.ndim == 2 and len(times) and (times == times[0]).all() else counted(sizes["t"])
+    if times.ndim == 2 and len(times) and (times == times[0]).all():
+        coordinates["t"] = times[0]
+    else:
+        coordinates["t"] = counted(sizes["t"])
+        numbered.append("t")
     attrs = read_attributes(found.file, strict=False)
-    return PartSource(found, _NAME, parts, coordinates, sizes["sample"], attrs=attrs)
+    return PartSource(found, _NAME, parts, coordinates, sizes["sample"], attrs=attrs, counted=numbered)
 
 
 def _groups(found: Found) -> PartSource:

@@ -80,7 +80,8 @@ def open_unlabelled(found: Found, custom: Custom, arrays: Mapping[str, Stored], 
     parts = {name: Part(fields[name], axes[name], roles[name]) for name in fields if name in axes}
     coordinates = {name: vectors.get(name, counted(layout.sizes[name])) for name in layout.used}
     attrs = {name: float(np.ravel(value[...])[0]) for name, value in known.items() if _is_number(name, value, names)}
-    inner = PartSource(found, custom.format, parts, coordinates, length, attrs=attrs)
+    numbered = [name for name in coordinates if name not in vectors]
+    inner = PartSource(found, custom.format, parts, coordinates, length, attrs=attrs, counted=numbered)
     ranges = {name: value for name, value in given.items() if not isinstance(value, str)}
     return NamedSource(inner, Names(names.inputs, names.outputs, ranges))
 
