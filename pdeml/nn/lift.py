@@ -78,20 +78,24 @@ def features(problem: Problem, modes: int = 1) -> tuple[sympy.Expr, ...]:
     return tuple(found)
 
 
-def exact_lift(problem: Problem, scales: Mapping[str, float], impose: bool = True) -> Lift:
+def exact_lift(
+    problem: Problem, scales: Mapping[str, float], impose: bool = True, given: Sequence[str] = ()
+) -> Lift:
     """Build g and D for the conditions that can be imposed exactly.
 
     Args:
         problem: the conditions and the domain.
         scales: real unknown -> its size, which D carries so that the network's output is of order one.
         impose: if false, g = 0 and D = scale: all conditions stay rows.
+        given: input functions whose values will be known where they are given; they stand in g as such, and are
+            trusted to agree with the other sides where they meet.
     """
     names = problem.names
     base, factor, exact = [], [], []
     for unknown in names.real_unknowns:
         g, distances, done = sympy.Integer(0), (), []
         if impose and problem.domain.is_box:
-            g, distances, done = _interpolate(problem, unknown, scales[unknown])
+            g, distances, done = _interpolate(problem, unknown, scales[unknown], given)
         base.append(g)
         factor.append(_product(scales[unknown], *distances))
         exact += done
@@ -99,9 +103,11 @@ def exact_lift(problem: Problem, scales: Mapping[str, float], impose: bool = Tru
     return Lift(tuple(base), tuple(factor), tuple(c.name for c in problem.constraints if c.name in whole))
 
 
-def _interpolate(problem: Problem, unknown: str, scale: float) -> tuple[sympy.Expr, list[sympy.Expr], list[str]]:
+def _interpolate(
+    problem: Problem, unknown: str, scale: float, known: Sequence[str]
+) -> tuple[sympy.Expr, list[sympy.Expr], list[str]]:
     """Return g, the distances (a list of factors), and the constraints met, for one unknown."""
-    sides, wanted = _given(problem, unknown)
+    sides, wanted = _given(problem, unknown, known)
     g, distances, met = sympy.Integer(0), [], set()
     for name in _space_then_time(problem):
         given = (sides.low.get(name), sides.high.get(name))
@@ -116,7 +122,9 @@ def _interpolate(problem: Problem, unknown: str, scale: float) -> tuple[sympy.Ex
     return g, distances, done
 
 
-def _given(problem: Problem, unknown: str) -> tuple[_Sides, dict[str, set[tuple[str, float]]]]:
+def _given(
+    problem: Problem, unknown: str, known: Sequence[str]
+) -> tuple[_Sides, dict[str, set[tuple[str, float]]]]:
     """Collect the ends where the unknown's value is given, and for each constraint all its places."""
     sides, wanted = _Sides(), {}
     time = problem.names.time
@@ -127,12 +135,12 @@ def _given(problem: Problem, unknown: str) -> tuple[_Sides, dict[str, set[tuple[
         value = with_values(constraint.value, problem.names, problem.parameter_values)
         places = _places(problem, constraint)
         if constraint.kind == "rate" and places == [(time, problem.domain.time[1])]:
-            rates[constraint.name] = _smooth_at(problem, time, places[0][1], value)
+            rates[constraint.name] = _smooth_at(problem, time, places[0][1], value, ())
         if constraint.kind != "value" or not places:
             continue
         wanted[constraint.name] = set(places)
         for name, at in places:
-            side = _smooth_at(problem, name, at, value)
+            side = _smooth_at(problem, name, at, value, known)
             low = at == problem.domain.bounds[problem.names.coordinates.index(name)][0]
             if side is not None:
                 (sides.low if low else sides.high).setdefault(name, _End(at, side, (constraint.name,)))
@@ -164,8 +172,12 @@ def _places(problem: Problem, constraint: Constraint) -> list[tuple[str, float]]
     return [(name, value)] if value in bounds and name not in domain.periodic else []
 
 
-def _smooth_at(problem: Problem, name: str, at: float, value: sympy.Expr) -> sympy.Expr | None:
+def _smooth_at(
+    problem: Problem, name: str, at: float, value: sympy.Expr, known: Sequence[str]
+) -> sympy.Expr | None:
     """Return what the value is at one end of a coordinate, if it is known and smooth there, else none."""
+    if isinstance(value, AppliedUndef) and value.func.__name__ in known:
+        return value.xreplace({problem.names.symbol(name): _number(at)})
     names = problem.names
     side = value.xreplace({names.symbol(name): _number(at)})
     others = [other for other in names.coordinates if other != name]
@@ -216,7 +228,7 @@ def _agreeing(
 ) -> _End | None:
     """Return as much of an end as matches g where the sides that are already exact meet it: all, the value, or none."""
     g, distances = built
-    if not distances:
+    if not distances or (end.value - g).atoms(AppliedUndef):
         return end
     x = problem.names.symbol(name)
     values = {**_probes(problem, [n for n in problem.names.coordinates if n != name]), name: end.at}
