@@ -6,7 +6,7 @@ terms of an equation with constant coefficients whose derivatives occur nowhere 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy
@@ -35,7 +35,7 @@ class ResidualPlan:
 
     Args:
         spec: the channels to carry.
-        columns: names of the coordinates and normal components that lead the programs' inputs.
+        columns: names of the coordinates, normal components and given quantities that lead the programs' inputs.
         learned: names of the unknown parameters, next among the inputs.
         slots: the channels, last among the inputs.
         residual: program with M outputs.
@@ -53,7 +53,11 @@ class ResidualPlan:
 
 
 def make_residual_plan(
-    forms: Sequence[NormalForm], names: Names, parameters: Mapping[str, float], learned: Sequence[str] = ()
+    forms: Sequence[NormalForm],
+    names: Names,
+    parameters: Mapping[str, float],
+    learned: Sequence[str] = (),
+    given: Collection[str] = (),
 ) -> ResidualPlan:
     """Plan the evaluation of several residuals at common points.
 
@@ -62,19 +66,22 @@ def make_residual_plan(
         names: what the names mean.
         parameters: values of the known parameters.
         learned: names of the parameters that are solved for.
+        given: names of the input functions and parameters whose values come with the points. The columns then end
+            with those parameters, and with the jet symbols of the input functions, that occur.
 
     Raises:
-        InputError: a derivative of order above 4, an integral of an unknown, or an input function occurs.
+        InputError: a derivative of order above 4, an integral of an unknown, or an input function that is not given
+            occurs.
         ExpressionError: a derivative of a residual would be too large a formula.
     """
-    known = {name: value for name, value in parameters.items() if name not in learned}
+    known = {name: value for name, value in parameters.items() if name not in learned and name not in given}
     residuals = [with_values(form.residual, names, known) for form in forms]
     for form in forms:
-        _refuse_what_cannot_be_lowered(form, names)
+        _refuse_what_cannot_be_lowered(form, names, given)
     spec, residuals, channels = _collapse(forms, residuals, names, known)
     unknown_number = {name: k for k, name in enumerate(names.real_unknowns)}
     slots = tuple(Slot(s, unknown_number[u], k) for s, (u, k) in sorted(channels.items(), key=lambda item: item[1]))
-    columns = (*names.coordinates, *(normal_symbol(axis).name for axis in names.space))
+    columns = (*names.coordinates, *(normal_symbol(axis).name for axis in names.space), *_given_columns(forms, given))
     varying = [sympy.Symbol(name, real=True) for name in (*learned, *(slot.symbol for slot in slots))]
     partials = {
         (m, v): derivative
@@ -94,7 +101,14 @@ def make_residual_plan(
     )
 
 
-def _refuse_what_cannot_be_lowered(form: NormalForm, names: Names) -> None:
+def _given_columns(forms: Sequence[NormalForm], given: Collection[str]) -> tuple[str, ...]:
+    """Return the symbols of what comes with the points: parameters, then jets of input functions."""
+    jets = {jet_symbol(*jet).name for form in forms for jet in form.input_jets}
+    free = {symbol.name for form in forms for symbol in form.residual.free_symbols}
+    return (*(name for name in sorted(given) if name in free), *sorted(jets))
+
+
+def _refuse_what_cannot_be_lowered(form: NormalForm, names: Names, given: Collection[str]) -> None:
     if form.integrals:
         raise InputError("the integral of an unknown is understood but not solved by this method yet")
     for unknown, index in form.jets:
@@ -103,8 +117,9 @@ def _refuse_what_cannot_be_lowered(form: NormalForm, names: Names) -> None:
                 f"a derivative of order {sum(index)} of {unknown!r} occurs; at most order {MAX_ORDER} is supported: "
                 "write the equation as a system with an unknown for a lower derivative"
             )
-    if names.inputs:
-        raise InputError(f"the input function {names.inputs[0][0]!r} needs data or a generator: not for this method")
+    missing = [name for name in names.input_names if name not in given]
+    if missing:
+        raise InputError(f"the input function {missing[0]!r} needs data or a generator: not for this method")
 
 
 def _collapse(

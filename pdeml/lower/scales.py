@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import sympy
 
 from pdeml.errors import ExpressionError, InputError
-from pdeml.expr import NormalForm, almost_everywhere, diff, evaluate, jet_symbol, normal_symbol, slopes
+from pdeml.expr import NormalForm, almost_everywhere, diff, evaluate, jet_symbol, normal_symbol, slopes, to_jets
 from pdeml.geometry import Region
 from pdeml.problem import Constraint, Problem
 
-__all__ = ["Scales", "estimate_scales", "residual_scale"]
+__all__ = ["Given", "Scales", "coordinate_sizes", "estimate_scales", "residual_scale"]
 
 _PROBES = 512
 _SIDE_OFFSET = 0.381966  # an irrational shift: probes avoid the zeros that symmetric formulas have at round places
@@ -28,6 +29,17 @@ _MULTIPLES = (1.0, 1.3247, 0.7549, 0.3247, -0.5698, -1.3247)
 
 Probes = Mapping[str, np.ndarray | float]
 """Points of a region: coordinates, components of the normal and parameters by name, (N,) or numbers."""
+
+
+class Given(Protocol):
+    """What a problem leaves open, by example: input functions, and parameters that differ from sample to sample."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of these input functions and parameters."""
+
+    def at(self, points: np.ndarray) -> Probes:
+        """Return typical values of their symbols (``nu``, ``a[1,0]``) at points (N, D): (N,) each."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,15 @@ class Scales:
         return float(np.prod([s**k for s, k in zip(self.coordinates, index, strict=True)]))
 
 
-def estimate_scales(problem: Problem) -> Scales:
+def coordinate_sizes(problem: Problem) -> tuple[float, ...]:
+    """Return half the length of each coordinate's interval, or what the user gave."""
+    return tuple(
+        declared.scale if (declared := problem.coordinates[name]).scale is not None else 0.5 * float(high - low)
+        for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds, strict=True)
+    )
+
+
+def estimate_scales(problem: Problem, given: Given | None = None) -> Scales:
     """Estimate the sizes from the intervals, the given values, the sources and the other unknowns.
 
     An unknown is as large as the largest value given for it in a condition; where these are zero or missing, as large
@@ -59,14 +79,11 @@ def estimate_scales(problem: Problem) -> Scales:
     lengths over which the source varies; failing that, as large as balances the largest term of the other unknowns in
     its equations (a pressure, a flux).
     """
-    lengths = tuple(
-        declared.scale if (declared := problem.coordinates[name]).scale is not None else 0.5 * float(high - low)
-        for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds, strict=True)
-    )
-    empty, points = Scales(lengths, {}), _probes(problem, problem.domain.region("interior"))
+    lengths = coordinate_sizes(problem)
+    empty, points = Scales(lengths, {}), _probes(problem, problem.domain.region("interior"), given)
     sizes = {
         name: _declared(problem, name)
-        or _from_values(problem, name, lengths)
+        or _from_values(problem, name, lengths, given)
         or _balanced(problem, name, empty, points)
         for name in problem.names.real_unknowns
     }
@@ -81,12 +98,14 @@ def estimate_scales(problem: Problem) -> Scales:
     return Scales(lengths, {name: known.get(name, largest) for name in sizes})
 
 
-def residual_scale(form: NormalForm, problem: Problem, scales: Scales, region: Region) -> float:
+def residual_scale(
+    form: NormalForm, problem: Problem, scales: Scales, region: Region, given: Given | None = None
+) -> float:
     """Return the size of the largest term of a residual at typical sizes, on the region where it shall vanish.
 
     The term of each jet is ``|∂R/∂u_α| · size(u_α)`` with the other jets at their typical size.
     """
-    points = _probes(problem, region)
+    points = _probes(problem, region, given)
     size = max(_largest(form.source, points), *_terms(form, scales, points).values())
     if not np.isfinite(size):
         raise InputError(f"a term of the equation is not finite on {region.name}: {form.residual} = 0")
@@ -117,8 +136,8 @@ def _largest(expression: sympy.Expr, points: Probes) -> float:
     return float(np.max(np.where(np.isfinite(values), values, np.inf)))
 
 
-def _probes(problem: Problem, region: Region) -> Probes:
-    """Return points of a rank-1 lattice over a region, with normals where it has them, and the parameters."""
+def _probes(problem: Problem, region: Region, given: Given | None) -> Probes:
+    """Return points of a rank-1 lattice over a region, with normals where it has them, parameters and inputs."""
     count = _PROBES
     x, normals = region.draw(_lattice(count, region.dimension))
     while len(x) == 0 and count < 2**18:  # a mask leaves little
@@ -128,7 +147,7 @@ def _probes(problem: Problem, region: Region) -> Probes:
     columns |= dict(zip(problem.names.coordinates, x.T, strict=True))
     if normals is not None:
         columns |= {normal_symbol(axis).name: n for axis, n in zip(problem.names.space, normals.T, strict=True)}
-    return columns
+    return columns if given is None else {**columns, **given.at(x)}
 
 
 def _lattice(count: int, dimension: int) -> np.ndarray:
@@ -143,12 +162,13 @@ def _declared(problem: Problem, unknown: str) -> float | None:
     return problem.unknowns[parts.get(unknown, unknown)].scale
 
 
-def _from_values(problem: Problem, unknown: str, lengths: tuple[float, ...]) -> float:
+def _from_values(problem: Problem, unknown: str, lengths: tuple[float, ...], given: Given | None) -> float:
     sizes = [0.0]
     for constraint in problem.constraints:
         if constraint.unknown == unknown and constraint.value is not None:
-            given = _largest(constraint.value, _probes(problem, constraint.region))
-            sizes.append(given * _unit_of(constraint, problem, lengths))
+            value = to_jets(constraint.value, problem.names)
+            size = _largest(value, _probes(problem, constraint.region, given))
+            sizes.append(size * _unit_of(constraint, problem, lengths))
     return max(size for size in sizes if np.isfinite(size))
 
 

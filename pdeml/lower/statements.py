@@ -10,7 +10,7 @@ import torch
 from pdeml.geometry import Region
 from pdeml.lower.plan import ResidualPlan, make_residual_plan
 from pdeml.lower.residual import Ansatz, Block
-from pdeml.lower.scales import Scales, residual_scale
+from pdeml.lower.scales import Given, Scales, residual_scale
 from pdeml.problem import Problem
 
 __all__ = ["Statement", "make_block", "statements"]
@@ -41,7 +41,11 @@ class Statement:
 
 
 def statements(
-    problem: Problem, scales: Scales, exact: Collection[str] = (), learned: tuple[str, ...] = ()
+    problem: Problem,
+    scales: Scales,
+    exact: Collection[str] = (),
+    learned: tuple[str, ...] = (),
+    given: Given | None = None,
 ) -> tuple[Statement, ...]:
     """Return the statements of a problem: all equations as one, each condition that is not met exactly as another.
 
@@ -50,18 +54,20 @@ def statements(
         scales: typical sizes.
         exact: names of the constraints that the ansatz satisfies by construction.
         learned: names of the parameters that are solved for.
+        given: typical values of the input functions and parameters that come with the points.
     """
     names, values = problem.names, problem.parameter_values
+    free = () if given is None else given.names
     found = []
     if problem.forms:
         inside = problem.domain.region("interior")
-        plan = make_residual_plan(problem.forms, names, values, learned)
-        sizes = tuple(residual_scale(form, problem, scales, inside) for form in problem.forms)
+        plan = make_residual_plan(problem.forms, names, values, learned, free)
+        sizes = tuple(residual_scale(form, problem, scales, inside, given) for form in problem.forms)
         found.append(Statement("equation", inside, plan, sizes, problem.form_weights))
     for constraint in problem.constraints:
         if constraint.name not in exact:
-            plan = make_residual_plan([constraint.form], names, values, learned)
-            size = residual_scale(constraint.form, problem, scales, constraint.region)
+            plan = make_residual_plan([constraint.form], names, values, learned, free)
+            size = residual_scale(constraint.form, problem, scales, constraint.region, given)
             found.append(Statement(constraint.name, constraint.region, plan, (size,), (constraint.weight,)))
     return tuple(found)
 

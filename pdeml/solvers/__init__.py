@@ -8,21 +8,44 @@ from typing import TYPE_CHECKING, Any
 from pdeml.errors import InputError, one_of
 
 if TYPE_CHECKING:
+    from pdeml.solvers.deeponet import DeepONet
+    from pdeml.solvers.fno import FNO, TFNO
+    from pdeml.solvers.mgno import MgNO
+    from pdeml.solvers.operator_solution import OperatorSolution
     from pdeml.solvers.options import Preview, SolverOptions
     from pdeml.solvers.pinn import PINN
     from pdeml.solvers.reference import ReferenceSolver
     from pdeml.solvers.solution import Record, Solution
 
-__all__ = ["KINDS", "PINN", "Preview", "Record", "ReferenceSolver", "Solution", "SolverOptions", "solver_class"]
+__all__ = [
+    "FNO",
+    "KINDS",
+    "PINN",
+    "TFNO",
+    "DeepONet",
+    "MgNO",
+    "OperatorSolution",
+    "Preview",
+    "Record",
+    "ReferenceSolver",
+    "Solution",
+    "SolverOptions",
+    "solver_class",
+]
 
 KINDS: dict[str, tuple[str, str]] = {
     "pinn": ("pdeml.solvers.pinn", "PINN"),
+    "deeponet": ("pdeml.solvers.deeponet", "DeepONet"),
+    "fno": ("pdeml.solvers.fno", "FNO"),
+    "mgno": ("pdeml.solvers.mgno", "MgNO"),
+    "tfno": ("pdeml.solvers.fno", "TFNO"),
     "reference": ("pdeml.solvers.reference", "ReferenceSolver"),
 }
 """kind -> (module, class)"""
 
 _HOMES = {
     **{name: module for module, name in KINDS.values()},
+    "OperatorSolution": "pdeml.solvers.operator_solution",
     "Preview": "pdeml.solvers.options",
     "Record": "pdeml.solvers.solution",
     "Solution": "pdeml.solvers.solution",

@@ -22,6 +22,7 @@ from pdeml.solvers.device import choose_device
 from pdeml.solvers.options import Preview, SolverOptions
 from pdeml.solvers.solution import UNTRUSTED, Record, Solution
 from pdeml.train import Callback, CollocationTask, Limits, Outcome, Phase, Schedule, TrainState, train
+from pdeml.train.distribution import current_world
 
 __all__ = ["PINN"]
 
@@ -122,7 +123,7 @@ class PINN(SolverOptions):
         _check(problem, data)
         task, exact, notes = self._task(problem, error, error_at)
         begun = task.begin(self._initial(task.ansatz).to(task.device)) if state is None else task.continued(state)
-        outcome = train(task, begun, Limits(task.steps, self.max_seconds), callbacks)
+        outcome = train(task, begun, Limits(task.steps, self.max_seconds), callbacks, task.world)
         seconds = time.perf_counter() - started
         solution = self._solution(problem, task, outcome, seconds, (exact, notes))
         if outcome.diverged is not None:
@@ -209,7 +210,12 @@ class PINN(SolverOptions):
                 columns = ansatz.values(z[: ansatz.parameter_count], x).double().cpu().numpy().T
                 return error(dict(zip(problem.names.real_unknowns, columns, strict=True)))
 
-        task = CollocationTask(stated, ansatz, phases, schedule, self.seed, dtype, device, monitor)
+        world = current_world(device)
+        if world.size > 1 and first == "gauss_newton":
+            raise InputError(
+                "gauss_newton works in one process: start it without torchrun, or take adam", ("optimizer",)
+            )
+        task = CollocationTask(stated, ansatz, phases, schedule, self.seed, dtype, device, monitor, world)
         exact = (*lift.exact, *(f"periodic in {name}" for name in problem.periodic))
         return task, exact, (*notes, *problem.warnings)
 

@@ -19,7 +19,7 @@ from pdeml.lower import Ansatz
 from pdeml.problem import Problem
 from pdeml.train import TrainState, save_state
 
-__all__ = ["UNTRUSTED", "Record", "Solution", "versions"]
+__all__ = ["UNTRUSTED", "Record", "Solution", "columns_of", "versions"]
 
 _BATCH = 65_536
 UNTRUSTED = 0.05
@@ -141,7 +141,7 @@ class Solution:
             InputError: a coordinate is missing or unknown, or the shape does not fit.
         """
         names = self.problem.names.coordinates
-        x = _columns(points, names)
+        x = columns_of(points, names)
         inside = self.problem.domain.contains(x)
         found = {name: np.where(inside, column, np.nan) for name, column in self.values(x).items()}
         mask = None if inside.all() else inside
@@ -266,7 +266,16 @@ class Solution:
         return self.state.tensors["z"][: self.ansatz.parameter_count]
 
 
-def _columns(points: np.ndarray | Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
+def columns_of(points: np.ndarray | Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
+    """Return points as (N, D), columns in the order of ``names``.
+
+    Args:
+        points: (N, D), or name -> (N,).
+        names: of the coordinates.
+
+    Raises:
+        InputError: a coordinate is missing or unknown, or the shape does not fit.
+    """
     if isinstance(points, Mapping):
         for name in points:
             if name not in names:

@@ -19,6 +19,7 @@ from torch import Tensor
 from pdeml.lower import Ansatz, Block, ResidualSystem, Statement, make_block
 from pdeml.optim import Optimiser
 from pdeml.sampling import Points, adapt, rad_density, sample
+from pdeml.train.distribution import World
 from pdeml.train.loop import TrainState
 
 __all__ = ["CollocationTask", "Phase", "Schedule"]
@@ -75,6 +76,7 @@ class CollocationTask:
         dtype: of all tensors.
         device: where they live.
         monitor: error of an iterate against a reference, or none; it decides nothing.
+        world: the processes that share the rows; only first-order optimisers can do that.
     """
 
     statements: tuple[Statement, ...]
@@ -85,6 +87,7 @@ class CollocationTask:
     dtype: torch.dtype = torch.float64
     device: str = "cpu"
     monitor: Callable[[Tensor], float] | None = None
+    world: World = field(default_factory=World)
     _systems: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -135,7 +138,7 @@ class CollocationTask:
 
     def system(self, state: TrainState) -> ResidualSystem:
         """Return the residual system on the points of the state."""
-        return self._system(state)
+        return self._on_points(state)
 
     def fresh_norms(self, z: Tensor, count: int = 4096) -> dict[str, float]:
         """Return each statement's root mean square residual, scaled, on points of a stream never trained on."""
@@ -174,6 +177,7 @@ class CollocationTask:
             candidates, system = self._candidates(facts)
         parts = enumerate(zip(candidates, system.blocks, strict=True))
         chosen = self._as_tensors([self._choose(k, points, block, z, facts) for k, (points, block) in parts])
+        self.world.spread(chosen.values())
         phase, _ = self._phase(state.step)
         own = _prefixed(phase.optimiser.restart(_unprefixed(state.tensors)))
         stalled = 0 if len(facts["fresh"]) < 2 or fresh < _FLAT_RATIO * facts["fresh"][-2] else facts["stalled"]
@@ -242,17 +246,49 @@ class CollocationTask:
                 found[f"points.{number}.normals"] = normals
         return found
 
-    def _system(self, state: TrainState) -> ResidualSystem:
-        """Build the system on the state's points, or take the last one built if these are its points."""
+    def _system(self, state: TrainState) -> ResidualSystem | SharedSystem:
+        """Build the system on the state's points, or take the last one built if these are its points.
+
+        Of several processes each has rows of its own: one point of each block in turn.
+        """
         first = state.tensors["points.0.x"]
         if self._systems.get("points") is not first:
-            blocks = []
-            for number in range(len(self.statements)):
-                parts = [state.tensors.get(f"points.{number}.{part}") for part in ("x", "weights", "normals")]
-                blocks.append(self._block(number, *parts))
-            system = ResidualSystem(tuple(blocks), self.ansatz.parameter_count)
-            self._systems.update(points=first, system=system)
+            world, system = self.world, self._on_points(state, self.world.rank, self.world.size)
+            shared = system if world.size == 1 else SharedSystem(system, world)
+            self._systems.update(points=first, system=shared)
         return self._systems["system"]
+
+    def _on_points(self, state: TrainState, first: int = 0, every: int = 1) -> ResidualSystem:
+        blocks = []
+        for number in range(len(self.statements)):
+            parts = [state.tensors.get(f"points.{number}.{part}") for part in ("x", "weights", "normals")]
+            own = [part if part is None else part[first::every] for part in parts]
+            if len(own[0]):
+                blocks.append(self._block(number, *own))
+        return ResidualSystem(tuple(blocks), self.ansatz.parameter_count)
+
+
+@dataclass(frozen=True)
+class SharedSystem:
+    """An objective of first-order optimisers whose rows are spread over processes: values and gradients are summed.
+
+    Args:
+        own: the rows of this process.
+        world: all processes.
+    """
+
+    own: ResidualSystem
+    world: World
+
+    def value(self, z: Tensor) -> Tensor:
+        """Return ½‖r(z)‖² of all rows."""
+        return self.gradient(z)[0]
+
+    def gradient(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ½‖r‖² and its gradient, of all rows."""
+        value, gradient = self.own.gradient(z)
+        summed = self.world.sum(torch.cat([value.reshape(1), gradient]))
+        return summed[0], summed[1:]
 
 
 def _is_flat(facts: dict[str, Any], over: int) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from pdeml.errors import DivergenceError
+from pdeml.train.distribution import World
 
 __all__ = ["ENDED", "Callback", "Event", "Limits", "Outcome", "TrainState", "Trainable", "train"]
 
@@ -100,7 +101,13 @@ class Outcome:
     diverged: DivergenceError | None = None
 
 
-def train(trainable: Trainable, state: TrainState, limits: Limits, callbacks: Sequence[Callback] = ()) -> Outcome:
+def train(
+    trainable: Trainable,
+    state: TrainState,
+    limits: Limits,
+    callbacks: Sequence[Callback] = (),
+    world: World | None = None,
+) -> Outcome:
     """Advance until the trainable is finished, a limit is reached, or a callback asks to stop.
 
     Args:
@@ -108,6 +115,7 @@ def train(trainable: Trainable, state: TrainState, limits: Limits, callbacks: Se
         state: where to begin; a resumed run passes the state of its checkpoint.
         limits: the latest end.
         callbacks: called in order after every step.
+        world: the processes that share the work: if one is told to stop, all do after the same step.
 
     Returns: the last state and the reason; if the loss became NaN, infinite, or a million times the first one, the
         best state and the error.
@@ -131,6 +139,8 @@ def train(trainable: Trainable, state: TrainState, limits: Limits, callbacks: Se
         event = Event(state, metrics, limits.steps, seconds)
         asked = [answer for callback in callbacks if (answer := callback.on_step(event)) is not None]
         outcome = _ended(state, reason, asked, limits, seconds)
+        if world is not None and world.any(outcome is not None) and outcome is None:
+            outcome = Outcome(state, "stopped by another process", finished=False)
         if outcome is not None:
             for callback in callbacks:
                 callback.on_end(event)

@@ -10,9 +10,10 @@ from pdeml.errors import InputError
 from pdeml.solvers import KINDS, SolverOptions, solver_class
 from pdeml.train import Callback, Event
 
+from .operator_subjects import OPERATOR_KINDS
 from .subjects import ABLE, DETERMINISTIC, KNOWN, REFUSED, SMALL
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OPERATOR_KINDS])
 HEAT = KNOWN["heat"].problem
 
 

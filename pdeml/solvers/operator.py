@@ -1,0 +1,335 @@
+"""What all operator methods share: options of training, and `fit` from samples to a solution."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field as Option
+
+from pdeml.data.operator import OperatorData
+from pdeml.data.signature import Signature
+from pdeml.errors import InputError
+from pdeml.nn.operator import Operator
+from pdeml.problem import Problem
+from pdeml.solvers.device import choose_device
+from pdeml.solvers.operator_solution import OperatorSolution, data_entry
+from pdeml.solvers.options import Preview, SolverOptions
+from pdeml.solvers.physics import EquationTerm
+from pdeml.solvers.solution import Record
+from pdeml.train import Callback, Limits, Outcome, TrainState, train
+from pdeml.train.distribution import World, current_world
+from pdeml.train.drawn import DrawnData
+from pdeml.train.ensemble import EnsembleTask, member_weights
+from pdeml.train.fitting import Fitting
+from pdeml.train.operator import OperatorTask
+
+__all__ = ["OperatorSolver"]
+
+Count = Annotated[int, Option(ge=1)]
+Positive = Annotated[float, Option(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Option(gt=0, lt=1)]
+
+_OF_TIME = ("window", "unroll", "pushforward", "residual")
+_FOREIGN = "the checkpoint does not belong to this problem and these options"
+
+
+class OperatorSolver(SolverOptions):
+    """Learn an operator from samples of functions, from the equation of a problem, or both.
+
+    Subclasses add the architecture.
+
+    Args:
+        epochs: passes over the training samples.
+        batch_size: samples a step.
+        learning_rate: largest step size.
+        schedule: of the step size: one_cycle, cosine or constant.
+        weight_decay: of AdamW.
+        loss: relative_l2, h1 or mse.
+        clip: largest norm of the gradient; none: no bound.
+        ema: decay of the average of the weights that becomes the result; none: the last weights do.
+        patience: epochs without gain on the validation part before training ends; none: all epochs are done.
+        augment: symmetries of the problem by which training samples are varied, such as x, y, xy or "shift x".
+        resolutions: the training grids are thinned by one of these factors, drawn for each batch, such as [1, 2].
+        physics: weight of the residual of the equation beside the loss on samples; none: samples alone.
+        physics_points: points of a draw, for operators that are differentiated at points; default by dimension.
+        history: frames an operator sees that goes on in time; none: it maps inputs to the whole output.
+        window: frames that it makes at once.
+        unroll: windows that a training step goes through.
+        pushforward: whether gradients flow through the last of them only, and it alone counts.
+        residual: learn the change from the last frame.
+        ensemble: number of operators trained from different seeds, for an uncertainty; it is calibrated on the
+            validation part (with ``patience``, which looks at the same part, a little too narrow).
+        compile: run compiled code, if there is a compiler. Measured on a CPU, compiling takes 20 to 120 seconds and
+            saves 15 to 30 % of each step: it pays for runs of more than about 10,000 to 30,000 steps.
+        max_seconds: stop after this wall time; the result is then not reproducible.
+        seed: of weights and order; same seed, same machine, same result.
+        device: auto, cpu or cuda.
+        precision: float32 or float64.
+
+    Raises:
+        InputError: an option is unknown, of the wrong type or out of its range.
+    """
+
+    LENGTH: ClassVar[str] = "epochs"
+
+    epochs: Count = 200
+    batch_size: Count = 16
+    learning_rate: Positive = 1e-3
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    weight_decay: Annotated[float, Option(ge=0, allow_inf_nan=False)] = 1e-4
+    loss: Literal["relative_l2", "h1", "mse"] = "relative_l2"
+    clip: Positive | None = 1.0
+    ema: Share | None = None
+    patience: Count | None = None
+    augment: tuple[str, ...] = ()
+    resolutions: tuple[Count, ...] = ()
+    physics: Positive | None = None
+    physics_points: Count | None = None
+    history: Count | None = None
+    window: Count = 1
+    unroll: Count = 1
+    pushforward: bool = False
+    residual: bool = False
+    ensemble: Count = 1
+    compile: bool = False
+    max_seconds: Positive | None = None
+    seed: Annotated[int, Option(ge=0, lt=2**63)] = 0
+    device: str = "auto"
+    precision: Literal["float32", "float64"] = "float32"
+
+    @abstractmethod
+    def operator(self, signature: Signature) -> Operator:
+        """Build the operator for a signature, with random weights from torch's generator."""
+
+    def start(self, operator: Operator, data: OperatorData) -> None:
+        """Initialise from the training samples, where there are any; nothing is done here."""
+
+    def fit(
+        self,
+        problem: Problem | None = None,
+        data: Any = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        state: TrainState | None = None,
+        score: bool = True,
+    ) -> OperatorSolution:
+        """Learn the operator.
+
+        Args:
+            problem: what the samples are solutions of, if known.
+            data: an `OperatorData`, a mapping of its arguments, or a file; none: functions are drawn from the
+                problem's inputs, and the operator is trained by the equation alone.
+            callbacks: watch the training.
+            state: of an earlier, interrupted fit of the same data with the same options: go on from there.
+            score: whether the errors over the parts of the data are measured, and an ensemble is calibrated.
+
+        Returns: the solution, with errors over the test part.
+
+        Raises:
+            InputError: the data do not fit this method.
+            DivergenceError: the loss became NaN or infinite; ``error.solution`` holds the last good state.
+        """
+        started = time.perf_counter()
+        data = self._data(problem, data)
+        world = current_world(choose_device(self.device)[0])
+        task = self._task(data, self._signature(problem, data), world)
+        begun = task.begin() if state is None else task.continued(state)
+        outcome = train(task, begun, Limits(task.steps, self.max_seconds), callbacks, world)
+        solution = self._solution(problem, data, outcome, time.perf_counter() - started, task.notes)
+        if outcome.diverged is not None:
+            outcome.diverged.solution = solution
+            raise outcome.diverged
+        return solution.scored() if score and world.is_first else solution
+
+    def preview(self, problem: Problem | None = None, data: Any = None) -> Preview:
+        """Say what `fit` would do and refuse what it would refuse, before anything is computed.
+
+        Raises:
+            InputError: the data do not fit this method, or the device is not there.
+        """
+        data = self._data(problem, data)
+        signature = self._signature(problem, data)
+        operator = self._built(signature, self.seed)
+        train, _ = self._parts(data, signature, 0)
+        self._equation(data, signature, operator)
+        counts = {part: len(data.numbers(part)) for part in ("train", "validation", "test")}
+        steps = self.ensemble * self.epochs * -(-len(train) // self.batch_size)
+        device, notes = choose_device(self.device)
+        return Preview(
+            parameters=operator.parameter_count,
+            points={part: count for part, count in counts.items() if count},
+            exact=(),
+            optimisers=(("adamw", steps),),
+            device=device,
+            notes=(*notes, *data.notes),
+        )
+
+    def check_state(self, problem: Problem | None, state: TrainState) -> None:
+        """Refuse a state that is not of these options.
+
+        Raises:
+            InputError: it is another's.
+        """
+        if "signature" not in state.facts:
+            raise InputError(_FOREIGN)
+        self._members(state)
+
+    def restore(self, problem: Problem | None, state: TrainState, summary: Mapping[str, Any]) -> OperatorSolution:
+        """Rebuild the solution of a saved run from its final state and its summary.
+
+        Raises:
+            InputError: the state belongs to other options.
+        """
+        self.check_state(problem, state)
+        members = self._members(state)
+        record = Record(
+            **{name: summary[name] for name in ("seconds", "steps", "device", "precision", "seed")},
+            parameters=members[0].parameter_count,
+            reason=summary.get("reason", ""),
+            converged=bool(summary.get("converged")),
+            residuals=summary.get("residuals", {}),
+            notes=tuple(summary.get("notes", ())),
+        )
+        return OperatorSolution(problem, self, members, None, state, record, scores=summary.get("scores", {}))
+
+    def _data(self, problem: Problem | None, data: Any) -> OperatorData | DrawnData:
+        """Return the data from what a user gives, and refuse options that do not go together."""
+        data = as_data(data, problem, self.kind, self.seed)
+        for name in _OF_TIME:
+            if self.history is None and getattr(self, name) != type(self).model_fields[name].default:
+                message = "is for operators that go on in time: give the number of frames they see, 'history', too"
+                raise InputError(message, (name,))
+        if self.pushforward and self.unroll < 2:
+            message = "needs an 'unroll' of at least 2 windows: gradients flow through the last"
+            raise InputError(message, ("pushforward",))
+        if self.physics_points is not None and self.physics is None and isinstance(data, OperatorData):
+            raise InputError("is for training by the equation: give its weight, 'physics', too", ("physics_points",))
+        for name in ("augment", "resolutions"):
+            if getattr(self, name) and isinstance(data, DrawnData):
+                raise InputError("varies samples of a data set: functions are drawn anew in any case", (name,))
+        if self.patience is not None and not len(data.numbers("validation")):
+            raise InputError("needs a validation part of the data, on which it sees when to stop", ("patience",))
+        return data.told(problem) if isinstance(data, OperatorData) else data
+
+    def _signature(self, problem: Problem | None, data: OperatorData | DrawnData) -> Signature:
+        return data.signature(None if self.history is None else (self.history, self.window))
+
+    def _parts(self, data: OperatorData | DrawnData, signature: Signature, member: int) -> tuple[Any, Any]:
+        """Return the training part and the validation part, or none."""
+        seed, march = self.seed + member, signature.march
+        varied = {"augment": self.augment, "resolutions": self.resolutions}
+        train = data.part("train", march, self.unroll, seed, **{name: own for name, own in varied.items() if own})
+        return train, data.part("validation", march, self.unroll, seed)
+
+    def _task(self, data: OperatorData | DrawnData, signature: Signature, world: World) -> EnsembleTask:
+        def make(member: int) -> OperatorTask:
+            operator = self._built(signature, self.seed + member)
+            if isinstance(data, OperatorData):
+                self.start(operator, data)
+            operator = operator.to(choose_device(self.device)[0])
+            equation = self._equation(data, signature, operator)
+            train, validation = self._parts(data, signature, member)
+            return OperatorTask(operator, train, self._fitting(), validation, equation, world, self.compile)
+
+        return EnsembleTask(make, self.ensemble, {"signature": signature.to_plain()})
+
+    def _equation(
+        self, data: OperatorData | DrawnData, signature: Signature, operator: Operator
+    ) -> EquationTerm | None:
+        """Return the equation as a loss, if it is to be one; of functions without outputs it is the only one."""
+        weight = 1.0 if self.physics is None and isinstance(data, DrawnData) else self.physics
+        if weight is None:
+            return None
+        return EquationTerm.of(data, signature, operator, weight, points=self.physics_points, seed=self.seed)
+
+    def _built(self, signature: Signature, seed: int) -> Operator:
+        """Build an operator from a seed; torch's own generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.operator(signature).to(getattr(torch, self.precision))
+
+    def _members(self, state: TrainState) -> tuple[Operator, ...]:
+        signature, members = Signature.from_plain(state.facts["signature"]), []
+        for weights in member_weights(state):
+            operator = self._built(signature, self.seed)
+            try:
+                operator.load_state_dict(weights)
+            except RuntimeError:
+                raise InputError(_FOREIGN) from None
+            members.append(operator.to(choose_device(self.device)[0]).eval())
+        return tuple(members)
+
+    def _solution(
+        self,
+        problem: Problem | None,
+        data: OperatorData | DrawnData,
+        outcome: Outcome,
+        seconds: float,
+        notes: tuple[str, ...],
+    ) -> OperatorSolution:
+        members = self._members(outcome.state)
+        device, own = choose_device(self.device)
+        equation = self._equation(data, members[0].signature, members[0])
+        record = Record(
+            reason=self._ending(outcome),
+            converged=outcome.diverged is None and outcome.finished,
+            seconds=seconds,
+            steps=outcome.state.step,
+            parameters=members[0].parameter_count,
+            device=device,
+            precision=self.precision,
+            seed=self.seed,
+            residuals={} if equation is None else equation.residuals(members, self.batch_size),
+            notes=(*own, *data.notes, *notes),
+        )
+        source = data_entry(data) if isinstance(data, OperatorData) else None
+        return OperatorSolution(problem, self, members, data, outcome.state, record, source=source)
+
+    def _ending(self, outcome: Outcome) -> str:
+        """Return why training ended, counted in epochs."""
+        done = outcome.finished and outcome.reason.startswith("all ")
+        return f"all {self.epochs} epochs done" if done else outcome.reason
+
+    def _fitting(self) -> Fitting:
+        return Fitting(
+            epochs=self.epochs,
+            batch=self.batch_size,
+            rate=self.learning_rate,
+            schedule=self.schedule,
+            weight_decay=self.weight_decay,
+            loss=self.loss,
+            clip=self.clip,
+            ema=self.ema,
+            patience=self.patience,
+            unroll=self.unroll,
+            pushforward=self.pushforward,
+        )
+
+
+def as_data(data: Any, problem: Problem | None, kind: str, seed: int = 0) -> OperatorData | DrawnData:
+    """Return the data of an operator from what a user gives: samples, or functions drawn from a problem's inputs.
+
+    Raises:
+        InputError: it is nothing of the kind.
+    """
+    if isinstance(data, OperatorData | DrawnData):
+        return data
+    if isinstance(data, str | os.PathLike):
+        return OperatorData(data)
+    if isinstance(data, Mapping) and "file" in data:
+        return OperatorData(**data)
+    if data is not None and not isinstance(data, Mapping):
+        message = f"must be an OperatorData, a mapping of its arguments, or a file, got {data!r:.80}"
+        raise InputError(message, ("data",))
+    if problem is None:
+        raise InputError(
+            f"{kind!r} learns from samples: give data, such as data: {{file: darcy.h5}}, or a problem with inputs that "
+            "have a distribution",
+            ("data",),
+        )
+    return DrawnData(problem, **{"seed": seed, **(data or {})})
