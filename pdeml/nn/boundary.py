@@ -44,7 +44,7 @@ def lifts(problem: Problem, signature: Signature) -> tuple[Lifted, ...]:
     given = [name for name, over in names.inputs if functions.get(name) == set(over)]
     lift = exact_lift(problem, dict.fromkeys(names.real_unknowns, 1.0), given=given)
     chosen = [names.real_unknowns.index(name) for name in asked]
-    return tuple(Lifted(to_text(lift.factor[k], names), _parts(lift.base[k], names)) for k in chosen)
+    return tuple(Lifted(_written(lift.factor[k], names), _parts(lift.base[k], names)) for k in chosen)
 
 
 def _parts(base: sympy.Expr, names: Names) -> tuple[Given, ...]:
@@ -55,9 +55,15 @@ def _parts(base: sympy.Expr, names: Names) -> tuple[Given, ...]:
         factor = sympy.diff(base.xreplace({applied: stand_in}), stand_in)
         over = dict(names.inputs)[applied.func.__name__]
         at = tuple((dim, float(x)) for dim, x in zip(over, applied.args, strict=True) if x.is_Number)
-        found.append(Given(to_text(factor, names), applied.func.__name__, at))
+        found.append(Given(_written(factor, names), applied.func.__name__, at))
         rest = rest.xreplace({applied: sympy.Integer(0)})
-    return (*found, Given(to_text(rest, names))) if rest != 0 else tuple(found)
+    return (*found, Given(_written(rest, names))) if rest != 0 else tuple(found)
+
+
+def _written(expression: sympy.Expr, names: Names) -> str:
+    """Write a formula whose numbers may be rounded ones: as fractions, since the language has no others."""
+    rounded = {number: sympy.Rational(repr(float(number))) for number in expression.atoms(sympy.Float)}
+    return to_text(expression.xreplace(rounded), names)
 
 
 class ExactValues:

@@ -5,6 +5,7 @@ S counts all sensor values of a sample: those of each input function, frame by f
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,7 +152,7 @@ class Branch(nn.Module):
         found = sum(sensors.seen[k].frames * math.prod(sensors.sizes[k]) for k in plain)
         found += sum(part.outputs for part in self.convolutions)
         sizes = [found, *[width] * depth, outputs]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     def forward(self, values: Sequence[Tensor]) -> Tensor:
         """Return the coefficients (B, outputs) from what `Sensors` returns."""
@@ -212,5 +213,7 @@ def _nodes(axis: Axis, count: int) -> Tensor:
 def _points(part: Seen, listed: Sequence[Sequence[float]]) -> Tensor:
     name = part.quantity.name
     if not listed or any(len(point) != len(part.dims) for point in listed):
-        raise InputError(f"each sensor of {name!r} needs {len(part.dims)} coordinates: {', '.join(part.dims)}", ("sensors", name))
+        raise InputError(
+            f"each sensor of {name!r} needs {len(part.dims)} coordinates: {', '.join(part.dims)}", ("sensors", name)
+        )
     return torch.tensor([list(map(float, point)) for point in listed], dtype=torch.float64)

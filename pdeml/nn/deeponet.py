@@ -7,6 +7,7 @@ Shapes: B samples, C outputs, k basis functions, n grid points along each axis, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -43,10 +44,11 @@ class LinearPart(nn.Module):
 
 
 class DeepONet(Operator):
-    """A branch and a trunk. Made in double precision; sensors, modes and the linear part are fixed in training.
+    """A branch and a trunk; made in double precision.
 
-    With a linear part the network learns what that leaves over, in units of its size: where the operator is linear,
-    nothing is lost by training.
+    `pdeml.nn.pod.start` may fit the trunk to the samples, which then stays as it is (first the trunk, then the branch:
+    Lee & Shin, *On the training and generalization of deep operator networks*, 2024, §3), and set the linear part: the
+    network then learns what that leaves over, in units of its size, and training loses nothing of a linear operator.
 
     Args:
         signature: what it maps.
@@ -73,11 +75,11 @@ class DeepONet(Operator):
         *,
         trunk: Literal["network", "pod"] = "network",
         branch: Literal["mlp", "cnn"] = "mlp",
-        basis: int = 64,
+        basis: int = 128,
         width: int = 128,
         depth: int = 3,
         activation: str = "gelu",
-        trunk_width: int = 256,
+        trunk_width: int = 512,
         trunk_depth: int = 2,
         sensors: int | Mapping[str, Sequence[Sequence[float]]] | None = None,
         harmonics: int = 8,
@@ -86,9 +88,7 @@ class DeepONet(Operator):
     ):
         super().__init__(signature)
         self.axes, outputs = trunk_axes(signature), len(signature.outputs)
-        points = 1
-        for axis in self.axes:
-            points *= axis.size
+        points = math.prod(axis.size for axis in self.axes)
         self.basis = min(basis, max(signature.samples, 1), points) if trunk == "pod" else basis
         count = outputs * self.basis
         self.sensors = Sensors(signature, sensors)
@@ -97,16 +97,20 @@ class DeepONet(Operator):
             self.sensors, count, periodic, kind=branch, width=width, depth=depth, activation=activation
         )
 
-        def functions() -> nn.Module:
-            if trunk == "pod":
-                return ModeTrunk(self.axes, outputs * (self.basis + 1))
-            waves = {"harmonics": harmonics, "octaves": octaves}
-            return NetworkTrunk(self.axes, count + outputs, width=trunk_width, depth=trunk_depth, **waves)
-
-        self.trunk = functions()
+        self.trunk = (
+            ModeTrunk(self.axes, count + outputs)
+            if trunk == "pod"
+            else NetworkTrunk(
+                self.axes,
+                count + outputs,
+                width=trunk_width,
+                depth=trunk_depth,
+                harmonics=harmonics,
+                octaves=octaves,
+            )
+        )
         self.linear = LinearPart(self.sensors.count, count) if linear else None
-        self.frozen = functions().requires_grad_(False) if linear and trunk == "network" else None
-        self.register_buffer("scale", torch.ones(outputs, self.basis + 1))
+        self.register_buffer("scale", torch.ones(outputs, self.basis))
         self.values = ExactValues(signature, _lifts(signature, trunk))
         self.double()
 
@@ -114,10 +118,8 @@ class DeepONet(Operator):
         """Apply the operator; see `Operator.forward`."""
         along = self.along(grid)
         coordinates = [along[axis.name] for axis in self.axes]
-        found = sum(
-            torch.einsum("bck,ck...->bc...", part, trunk.on_grid(coordinates).unflatten(0, self.scale.shape))
-            for part, trunk in self.expansions(self.sensors(inputs, grid))
-        )
+        functions = self.trunk.on_grid(coordinates).unflatten(0, (-1, self.basis + 1))
+        found = torch.einsum("bck,ck...->bc...", self.coefficients(self.sensors(inputs, grid)), functions)
         base, factor = self.values.on_grid(self.given(inputs), along)
         return base + factor * self.in_units(found)
 
@@ -146,10 +148,8 @@ class DeepONet(Operator):
 
         Returns: (K, B, N, C), differentiable by the parameters.
         """
-        found = sum(
-            torch.einsum("bck,qnck->qbcn", part, trunk.jets(points, spec).unflatten(2, self.scale.shape))
-            for part, trunk in self.expansions(self.sensors(inputs, grid))
-        )
+        functions = self.trunk.jets(points, spec).unflatten(2, (-1, self.basis + 1))
+        found = torch.einsum("bck,qnck->qbcn", self.coefficients(self.sensors(inputs, grid)), functions)
         found = self.in_units(found.flatten(0, 1)).view_as(found).movedim(2, 3)
         return self.values.jets(self.given(inputs), self.along(grid), points, spec, found)
 
@@ -160,20 +160,12 @@ class DeepONet(Operator):
             return dict(grid)
         return {**grid, march.time: march.step * torch.arange(1, march.window + 1).to(self.scale)}
 
-    def expansions(self, seen: Sequence[Tensor]) -> list[tuple[Tensor, nn.Module]]:
-        """Return pairs of coefficients (B, C, k + 1) and the trunk they belong to, from what the sensors see."""
-        whole = self._with_mean(self.branch(seen)) * self.scale
-        if self.linear is None:
-            return [(whole, self.trunk)]
-        fixed = self._with_mean(self.linear(torch.cat([part.flatten(1) for part in seen], 1)))
-        if self.frozen is None:
-            return [(whole + fixed, self.trunk)]
-        return [(whole, self.trunk), (fixed, self.frozen)]
-
-    def _with_mean(self, coefficients: Tensor) -> Tensor:
-        """Append the coefficient one of the function that no input changes."""
-        coefficients = coefficients.unflatten(1, (-1, self.basis))
-        return torch.cat([coefficients, torch.ones_like(coefficients[..., :1])], 2)
+    def coefficients(self, seen: Sequence[Tensor]) -> Tensor:
+        """Return the coefficients (B, C, k + 1) from what the sensors see; the last is one, for t_0."""
+        found = self.branch(seen).unflatten(1, (-1, self.basis)) * self.scale
+        if self.linear is not None:
+            found = found + self.linear(torch.cat([part.flatten(1) for part in seen], 1)).view_as(found)
+        return torch.cat([found, torch.ones_like(found[..., :1])], 2)
 
     def in_units(self, found: Tensor) -> Tensor:
         """Scale (B, C, ...) by the standard deviations of the outputs."""

@@ -1,6 +1,6 @@
 """Fourier neural operators: built by neuraloperator, run with our Fourier layers. The only importer of `neuralop`.
 
-Shapes: B (samples of a batch), C (channels), n (points along each axis of a grid), S (all points of a grid).
+Shapes: B (samples of a batch), C (channels), n (points along each axis of a grid). Channels stand last in memory.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pdeml.errors import InputError
 from pdeml.nn.spectral_conv import SpectralConv
+from pdeml_kernels import fourier_layer, pointwise_mlp
 
 __all__ = ["FourierNetwork", "FourierOptions", "check_modes", "default_modes"]
 
@@ -31,22 +31,18 @@ class FourierOptions:
         width: channels of each layer.
         depth: number of layers.
         mlp: channels of the two-layer network after each Fourier layer, for each of its width; 0: there is none.
-        lifting: channels inside the networks before and after the layers, for each of the width.
         padding: zeros that are added at the end of each axis, as a fraction of its length.
         factorization: of the weights: none, cp, tucker or tt.
         rank: of a factorisation, as a fraction of the number of full weights.
-        separable: whether the Fourier layers leave the channels apart.
     """
 
     modes: tuple[int, ...]
     width: int = 32
     depth: int = 4
     mlp: float = 0.5
-    lifting: float = 2.0
     padding: tuple[float, ...] = ()
     factorization: str | None = None
     rank: float = 1.0
-    separable: bool = False
 
 
 def default_modes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -76,7 +72,7 @@ class FourierNetwork(nn.Module):
         v_0 = P f,  v_{l+1} = σ( M σ( K_l v_l + W_l v_l ) + g_l v_l ),  u = Q v_L,
 
     with Fourier layers K, networks P, M and Q of two layers at each point, matrices W and numbers g; the last layer has
-    no σ, which is GELU. Parameters are those of `neuralop.models.FNO`, of the same names without ``fno_blocks``.
+    no σ, which is GELU. Parameters and their first values are those of `neuralop.models.FNO`.
 
     Args:
         inputs: channels taken.
@@ -92,92 +88,77 @@ class FourierNetwork(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, options: FourierOptions):
         super().__init__()
+        inside = round(options.width * options.mlp)
         built = _models().FNO(
             n_modes=options.modes,
             in_channels=inputs,
             out_channels=outputs,
             hidden_channels=options.width,
             n_layers=options.depth,
-            lifting_channel_ratio=options.lifting,
-            projection_channel_ratio=options.lifting,
             positional_embedding=None,
-            use_channel_mlp=options.mlp > 0,
+            use_channel_mlp=inside > 0,
             channel_mlp_expansion=options.mlp,
             factorization=options.factorization,
             rank=options.rank,
-            separable=options.separable,
             conv_module=SpectralConv,
         )
-        # The model itself is let go: its state_dict holds functions, and its parts are called one by one below.
-        self.lifting, self.projection = _Pointwise.of(built.lifting), _Pointwise.of(built.projection)
-        blocks = built.fno_blocks
-        self.convs = blocks.convs
-        self.skips = nn.ModuleList(_Linear.of(skip.conv) for skip in blocks.fno_skips)
-        mlps = blocks.channel_mlp if options.mlp > 0 else ()
-        self.mlps = nn.ModuleList(map(_Pointwise.of, mlps))
-        self.gates = nn.ParameterList(gate.weight.detach().flatten(1) for gate in blocks.channel_mlp_skips) if mlps else ()
+        # The model itself is let go: its state_dict holds functions. Its parts are called one by one below.
+        self.lifting, self.projection = _Pointwise(built.lifting), _Pointwise(built.projection)
+        self.layers = nn.ModuleList(_Layer(built.fno_blocks, number) for number in range(options.depth))
         self.padding = options.padding or (0.0,) * len(options.modes)
-        self.modes = tuple(options.modes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, *n) to (B, outputs, *n)."""
         n = x.shape[2:]
-        wide = tuple(size + round(share * size) for size, share in zip(n, self.padding, strict=True))
-        if wide != tuple(n):
-            x = functional.pad(x, [part for size, to in zip(reversed(n), reversed(wide), strict=True) for part in (0, to - size)])
-        v = self.lifting(x.flatten(2))
-        for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
-            last = layer == len(self.convs) - 1
-            v = self._layer(v, conv, skip, layer, wide, last)
-        v = v.unflatten(2, wide)
-        for axis, size in enumerate(n, 2):
+        added = [round(share * size) for size, share in zip(n, self.padding, strict=True)]
+        v = self.lifting(x.movedim(1, -1))
+        if any(added):
+            v = functional.pad(v, (0, 0, *(part for size in reversed(added) for part in (0, size))))
+        for layer in self.layers:
+            v = layer(v)
+        for axis, size in enumerate(n, 1):
             v = v.narrow(axis, 0, size)
-        return self.projection(v.flatten(2)).unflatten(2, n)
-
-    def _layer(self, v: Tensor, conv: nn.Module, skip: nn.Module, layer: int, n: Sequence[int], last: bool) -> Tensor:
-        """Apply one layer to (B, C, S)."""
-        u = skip(v) + conv(v.unflatten(2, n)).flatten(2)
-        if not last:
-            u = functional.gelu(u)
-        if len(self.mlps) == 0:
-            return u
-        u = torch.addcmul(self.mlps[layer](u), v, self.gates[layer][..., None])
-        return u if last else functional.gelu(u)
+        return self.projection(v).movedim(-1, 1)
 
 
-class _Linear(nn.Module):
-    """A linear map of channels at each point: (B, C_in, S) -> (B, C_out, S)."""
+class _Layer(nn.Module):
+    """One layer, of the parameters of neuraloperator's block of that number."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None):
+    def __init__(self, blocks: nn.Module, number: int):
         super().__init__()
-        self.weight = nn.Parameter(weight.detach())
-        self.bias = None if bias is None else nn.Parameter(bias.detach())
+        self.conv = blocks.convs[number]
+        self.skip = nn.Parameter(blocks.fno_skips[number].conv.weight.detach()[..., 0])
+        self.mlp = _Pointwise(blocks.channel_mlp[number]) if blocks.use_channel_mlp else None
+        if self.mlp is not None:
+            self.gate = nn.Parameter(blocks.channel_mlp_skips[number].weight.detach().flatten())
+        self.last = number == blocks.n_layers - 1
 
-    @classmethod
-    def of(cls, conv: nn.Conv1d) -> _Linear:
-        """Take the parameters of a convolution of one point, which takes twice the time on CPUs."""
-        return cls(conv.weight[..., 0], conv.bias)
+    def forward(self, v: Tensor) -> Tensor:
+        """Map (B, *n, C) to (B, *n, C)."""
+        f = self.conv(v.movedim(-1, 1)).movedim(1, -1)
+        if self.mlp is None:
+            f = functional.linear(v, self.skip) + f
+            return f if self.last else functional.gelu(f)
+        rows, shape = v.reshape(-1, v.shape[-1]), v.shape
+        return fourier_layer(rows, f.reshape(rows.shape), self.skip, *self.mlp.parts, self.gate, self.last).view(shape)
+
+
+class _Pointwise(nn.Module):
+    """A network of two layers at each point, of the parameters of neuraloperator's."""
+
+    def __init__(self, mlp: nn.Module):
+        super().__init__()
+        (w1, b1), (w2, b2) = ((conv.weight.detach()[..., 0], conv.bias.detach()) for conv in mlp.fcs)
+        self.w1, self.b1, self.w2, self.b2 = (nn.Parameter(part.clone()) for part in (w1, b1, w2, b2))
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weights and biases, layer by layer."""
+        return self.w1, self.b1, self.w2, self.b2
 
     def forward(self, x: Tensor) -> Tensor:
-        # `bmm` reads the one matrix again and again, where `matmul` would copy the fields into another order.
-        y = torch.bmm(self.weight.expand(x.shape[0], -1, -1), x)
-        return y if self.bias is None else y.add_(self.bias[:, None])
-
-
-class _Pointwise(nn.Sequential):
-    """Linear maps of channels with GELU between them: (B, C_in, S) -> (B, C_out, S)."""
-
-    @classmethod
-    def of(cls, mlp: nn.Module) -> _Pointwise:
-        """Take the parameters of a `neuralop.layers.channel_mlp.ChannelMLP`."""
-        return cls(*(_Linear.of(conv) for conv in mlp.fcs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        first, *rest = self
-        x = first(x)
-        for linear in rest:
-            x = linear(functional.gelu(x))
-        return x
+        """Map (B, *n, C_in) to (B, *n, C_out)."""
+        return pointwise_mlp(x.reshape(-1, x.shape[-1]), *self.parts).view(*x.shape[:-1], -1)
 
 
 def _models() -> ModuleType:
@@ -187,5 +168,6 @@ def _models() -> ModuleType:
         try:
             from neuralop import models
         except ImportError as error:
-            raise InputError(f"Fourier neural operators need neuraloperator: pip install neuraloperator ({error})") from None
+            message = f"Fourier neural operators need neuraloperator: pip install neuraloperator ({error})"
+            raise InputError(message) from None
     return models

@@ -26,7 +26,10 @@ Samples = Callable[[], Iterable[tuple[Mapping[str, Tensor], Tensor]]]
 
 
 def start(operator: DeepONet, samples: Samples, grid: Mapping[str, Tensor]) -> None:
-    """Set what is not trained: modes (or the last layer of the trunk), the linear part and the sizes of what is left.
+    """Set what is not trained then: the trunk, the linear part, and the size of what that leaves over.
+
+    A trunk of POD modes takes those of the samples; of a network's hidden units those combinations are taken that
+    hold most of the samples' variance.
 
     Args:
         operator: with a POD trunk or a linear part; one without either is left as it is.
@@ -39,8 +42,7 @@ def start(operator: DeepONet, samples: Samples, grid: Mapping[str, Tensor]) -> N
     operator.double()
     grid = {name: along.double().to(operator.scale.device) for name, along in grid.items()}
     with torch.no_grad():
-        modes, means = _modes(operator, samples, grid)
-        _set_trunk(operator, modes, means, grid)
+        _set_trunk(operator, _modes(operator, samples, grid), grid)
         _set_coefficients(operator, samples, grid)
     operator.to(dtype)
 
@@ -150,46 +152,65 @@ def _double(samples: Samples, like: Tensor) -> Iterable[tuple[dict[str, Tensor],
         yield {name: values.to(like) for name, values in inputs.items()}, outputs.to(like)
 
 
-def _modes(operator: DeepONet, samples: Samples, grid: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the modes of each output, of mean square one, and their means: (C, k, M) and (C, M)."""
-    modes, means = [], []
+def _modes(operator: DeepONet, samples: Samples, grid: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return for each output modes (C, k, M), sizes of their coefficients (C, k), and means (C, M)."""
+    found = []
     for number in range(len(operator.signature.outputs)):
         targets = (_targets(operator, *pair, grid)[:, number] for pair in _double(samples, operator.scale))
-        found, _, mean = principal_modes(targets, operator.basis)
-        modes.append(found * found.shape[1] ** 0.5)
-        means.append(mean)
-    return torch.stack(modes), torch.stack(means)
+        found.append(principal_modes(targets, operator.basis))
+    modes, sizes, means = (torch.stack(parts) for parts in zip(*found, strict=True))
+    return modes, sizes, means
 
 
-def _set_trunk(operator: DeepONet, modes: Tensor, means: Tensor, grid: Mapping[str, Tensor]) -> None:
+def _set_trunk(operator: DeepONet, found: tuple[Tensor, Tensor, Tensor], grid: Mapping[str, Tensor]) -> None:
+    """Make the functions of the trunk orthogonal on the grid, with mean squares one (D included)."""
+    modes, sizes, means = found
     along = operator.along(grid)
-    coordinates, wanted = [along[axis.name] for axis in operator.axes], torch.cat([modes, means[:, None]], 1)
+    coordinates, root = [along[axis.name] for axis in operator.axes], modes.shape[2] ** 0.5
+    operator.trunk.requires_grad_(False)
     if isinstance(operator.trunk, ModeTrunk):
-        operator.trunk.modes.copy_(wanted.view_as(operator.trunk.modes))
+        functions = torch.cat([modes * root, means[:, None]], 1)
+        operator.trunk.modes.copy_(functions.view_as(operator.trunk.modes))
         for nodes, points in zip(operator.trunk.nodes, coordinates, strict=True):
             nodes.copy_(points)
         return
     points = torch.stack([part.flatten() for part in torch.meshgrid(*coordinates, indexing="ij")], 1)
     chosen = torch.arange(0, len(points), -(-len(points) // _MOST_POINTS), device=points.device)
+    operator.trunk.sharpen()
     hidden = operator.trunk.hidden(points[chosen])
     hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], 1)
-    factors = _factors(operator, along)
-    solution = [
-        _fitted(factor[chosen, None] * hidden, columns[:, chosen].T)
-        for factor, columns in zip(factors, wanted, strict=True)
-    ]
-    for trunk in (operator.trunk, operator.frozen):
-        trunk.theta.copy_(operator.trunk.theta)
-        trunk.set_last(torch.cat(solution, 1))
+    solutions = []
+    for number, factor in enumerate(operator.values.factors(along).flatten(1)):
+        wanted = (modes[number] * sizes[number, :, None])[:, chosen].T
+        solutions.append(_fitted(factor[chosen, None] * hidden, wanted, means[number, chosen]))
+    operator.trunk.set_last(torch.cat(solutions, 1))
+
+
+def _fitted(hidden: Tensor, wanted: Tensor, mean: Tensor) -> Tensor:
+    """Return combinations of hidden units (M, H): those nearest to what is wanted (M, k), and that nearest to the mean.
+
+    Args:
+        hidden: values at the points.
+        wanted: modes times the sizes of their coefficients.
+        mean: (M,).
+
+    Returns: (H, k + 1).
+    """
+    left, sizes, right = torch.linalg.svd(hidden, full_matrices=False)
+    kept = sizes > _SMALLEST_FEATURE * sizes[0]
+    left, back = left[:, kept], right[kept].T / sizes[kept]
+    turn, _, _ = torch.linalg.svd(left.T @ wanted, full_matrices=False)
+    missing = wanted.shape[1] - turn.shape[1]
+    functions = torch.nn.functional.pad(back @ turn * len(mean) ** 0.5, (0, missing))
+    return torch.cat([functions, (back @ (left.T @ mean))[:, None]], 1)
 
 
 def _set_coefficients(operator: DeepONet, samples: Samples, grid: Mapping[str, Tensor]) -> None:
-    """Set the linear part (by least squares in the functions of the trunk) and the scale of each coefficient."""
+    """Set the linear part and the scale of each coefficient, by least squares in the functions of the trunk."""
     along, outputs = operator.along(grid), len(operator.signature.outputs)
-    trunk = operator.trunk if operator.frozen is None else operator.frozen
-    functions = trunk.on_grid([along[axis.name] for axis in operator.axes]).unflatten(0, operator.scale.shape).flatten(2)
-    functions = functions * _factors(operator, along)[:, None]
-    dual = torch.linalg.pinv(functions[:, :-1].mT, rtol=1e-9)
+    functions = operator.trunk.on_grid([along[axis.name] for axis in operator.axes])
+    functions = functions.unflatten(0, (outputs, -1)).flatten(2) * operator.values.factors(along).flatten(1)[:, None]
+    dual = functions[:, :-1] / functions.shape[2]
 
     def pairs() -> Iterable[tuple[Tensor, Tensor]]:
         for inputs, reference in _double(samples, operator.scale):
@@ -198,25 +219,9 @@ def _set_coefficients(operator: DeepONet, samples: Samples, grid: Mapping[str, T
             yield seen, torch.einsum("ckm,bcm->bck", dual, left).flatten(1)
 
     if operator.linear is None:
-        columns = torch.cat([y for _, y in pairs()])
-        sizes, last = columns.square().mean(0).sqrt().view(outputs, -1), torch.ones(outputs)
+        sizes = torch.cat([y for _, y in pairs()]).square().mean(0).sqrt()
     else:
         weight, offset, sizes = best_linear(pairs())
         operator.linear.weight.copy_(weight)
         operator.linear.offset.copy_(offset)
-        sizes = sizes.view(outputs, -1)
-        last = sizes.norm(dim=1) if operator.frozen is not None else torch.zeros(outputs)
-    operator.scale.copy_(torch.cat([sizes, last[:, None].to(sizes)], 1))
-
-
-def _factors(operator: DeepONet, along: Mapping[str, Tensor]) -> Tensor:
-    """Return D on the grid, (C, M)."""
-    return operator.values.factors(along).flatten(1)
-
-
-def _fitted(hidden: Tensor, wanted: Tensor) -> Tensor:
-    """Return the least-squares combination of hidden units, without those that differ by rounding only."""
-    left, sizes, right = torch.linalg.svd(hidden, full_matrices=False)
-    kept = sizes > _SMALLEST_FEATURE * sizes[0]
-    return right[kept].T @ ((left[:, kept].T @ wanted) / sizes[kept, None])
-
+    operator.scale.copy_(sizes.view_as(operator.scale))
