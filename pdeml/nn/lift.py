@@ -78,9 +78,7 @@ def features(problem: Problem, modes: int = 1) -> tuple[sympy.Expr, ...]:
     return tuple(found)
 
 
-def exact_lift(
-    problem: Problem, scales: Mapping[str, float], impose: bool = True, given: Sequence[str] = ()
-) -> Lift:
+def exact_lift(problem: Problem, scales: Mapping[str, float], impose: bool = True, given: Sequence[str] = ()) -> Lift:
     """Build g and D for the conditions that can be imposed exactly.
 
     Args:
@@ -122,9 +120,7 @@ def _interpolate(
     return g, distances, done
 
 
-def _given(
-    problem: Problem, unknown: str, known: Sequence[str]
-) -> tuple[_Sides, dict[str, set[tuple[str, float]]]]:
+def _given(problem: Problem, unknown: str, known: Sequence[str]) -> tuple[_Sides, dict[str, set[tuple[str, float]]]]:
     """Collect the ends where the unknown's value is given, and for each constraint all its places."""
     sides, wanted = _Sides(), {}
     time = problem.names.time
@@ -172,9 +168,7 @@ def _places(problem: Problem, constraint: Constraint) -> list[tuple[str, float]]
     return [(name, value)] if value in bounds and name not in domain.periodic else []
 
 
-def _smooth_at(
-    problem: Problem, name: str, at: float, value: sympy.Expr, known: Sequence[str]
-) -> sympy.Expr | None:
+def _smooth_at(problem: Problem, name: str, at: float, value: sympy.Expr, known: Sequence[str]) -> sympy.Expr | None:
     """Return what the value is at one end of a coordinate, if it is known and smooth there, else none."""
     if isinstance(value, AppliedUndef) and value.func.__name__ in known:
         return value.xreplace({problem.names.symbol(name): _number(at)})

@@ -188,7 +188,7 @@ def test_jets_are_derivatives(signature: Signature, options: dict):
     second = (value(0, step) - 2 * value(0, 0) + value(0, -step)) / step**2
     mixed = (value(step, step) - value(step, -step) - value(-step, step) + value(-step, -step)) / (4 * step**2)
     size = found.detach().abs().amax()
-    close = {"rtol": 0, "atol": float(2e-4 * size)}
+    close = {"rtol": 0, "atol": float(5e-4 * size)}
     torch.testing.assert_close(found[spec.position[(0, 1)]], first_x, **close)
     torch.testing.assert_close(found[spec.position[(1, 0)]], first_t, **close)
     torch.testing.assert_close(found[spec.position[(1, 1)]], mixed, **close)
@@ -229,6 +229,9 @@ def test_outputs_have_their_own_functions():
     before = operator(inputs, grid)
     with torch.no_grad():
         operator.scale[1] *= 2.0
+        weight, bias = operator.trunk.network.layers(operator.trunk.theta)[-1]
+        weight[-1] *= 2.0
+        bias[-1] *= 2.0
     after = operator(inputs, grid)
     assert torch.equal(before[:, 0], after[:, 0])
     torch.testing.assert_close(after[:, 1] - 0.1, 2 * (before[:, 1] - 0.1))
@@ -256,7 +259,7 @@ def test_one_graph():
 
 
 def test_bad_sensors_are_refused():
-    with pytest.raises(InputError, match="did you mean 'nu'|'a'"):
+    with pytest.raises(InputError, match="'aa' is not an input function"):
         DeepONet(SIGNATURE, sensors={"aa": [[0.1]]})
     with pytest.raises(InputError, match="2 coordinates: t, x"):
         DeepONet(SIGNATURE, sensors={"f": [[0.1]]})

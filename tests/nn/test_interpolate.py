@@ -1,5 +1,6 @@
 """Interpolation: exact for polynomials, of the order of its width, its derivatives too, and differentiable."""
 
+import itertools
 import math
 
 import pytest
@@ -46,9 +47,11 @@ def test_the_order_is_the_width(width: int, periodic: bool):
     points, errors = torch.linspace(-1.7, 2.3, 301) if periodic else torch.linspace(0, 1, 301), []
     for n in (24, 48, 96):
         nodes = torch.arange(n) / n if periodic else torch.linspace(0, 1, n)
-        found = interpolate(torch.sin(2 * math.pi * nodes + 1), [nodes], points[:, None], [1.0 if periodic else None], width)
+        found = interpolate(
+            torch.sin(2 * math.pi * nodes + 1), [nodes], points[:, None], [1.0 if periodic else None], width
+        )
         errors.append(float((found - torch.sin(2 * math.pi * points + 1)).abs().max()))
-    slopes = [math.log2(a / b) for a, b in zip(errors[:-1], errors[1:], strict=True)]
+    slopes = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert all(abs(slope - width) < 0.25 for slope in slopes), slopes
 
 

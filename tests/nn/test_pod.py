@@ -74,7 +74,9 @@ def test_a_useless_input_gets_no_weight():
 
 
 def _signature(samples: int = 200) -> Signature:
-    return Signature((Quantity("a", ("x",), 0.2, 0.6),), (Quantity("u", ("t", "x"), 0.1, 0.5),), (T, X), samples=samples)
+    return Signature(
+        (Quantity("a", ("x",), 0.2, 0.6),), (Quantity("u", ("t", "x"), 0.1, 0.5),), (T, X), samples=samples
+    )
 
 
 GRID = {"x": torch.arange(24, dtype=torch.float64) / 24, "t": torch.linspace(0, 1, 7, dtype=torch.float64)}
@@ -147,9 +149,7 @@ def test_modes_are_found_elsewhere_too():
 def test_an_ode_that_marches_is_chained_without_loss():
     """``u' = f − u``, exact for steps of a constant f: linear in the start and in f, so every window is exact."""
     step, window = 0.1, 3
-    signature = Signature(
-        (Quantity("f", ("t",)),), (Quantity("u", ("t",)),), (T,), March(1, window, step), samples=100
-    )
+    signature = Signature((Quantity("f", ("t",)),), (Quantity("u", ("t",)),), (T,), March(1, window, step), samples=100)
 
     def series(start: Tensor, f: Tensor) -> Tensor:
         found, decay = [start], np.exp(-step)
