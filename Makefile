@@ -58,8 +58,8 @@ lint: $(READY) ## style and import direction
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 
-accuracy: $(READY) ## accuracy table; make accuracy ROWS='burgers heat' SEEDS='0 1'
-	$(BIN)/python benchmarks/accuracy.py $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS))
+accuracy: $(READY) ## accuracy table; make accuracy ROWS='burgers burgers-fno' SEEDS='0 1'
+	$(BIN)/python benchmarks/all_accuracy.py $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS))
 
 bench: $(READY) ## time derivatives, streaming (4 GiB of free disk), Darcy's problem; orders of convergence; flows
 	$(BIN)/python benchmarks/bench_jets.py
