@@ -63,6 +63,7 @@ accuracy: $(READY) ## accuracy table; make accuracy ROWS='burgers burgers-fno' S
 
 bench: $(READY) ## time derivatives, streaming (4 GiB of free disk), Darcy's problem; orders of convergence; flows
 	$(BIN)/python benchmarks/bench_jets.py
+	$(BIN)/python benchmarks/bench_spectral.py
 	$(BIN)/python benchmarks/bench_orders.py
 	$(BIN)/python benchmarks/bench_flow.py
 	$(BIN)/python benchmarks/bench_darcy.py

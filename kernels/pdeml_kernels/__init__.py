@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["available"]
+if TYPE_CHECKING:
+    from pdeml_kernels.pointwise import fourier_layer, pointwise_mlp
+    from pdeml_kernels.spectral import kept_modes, spectral_analysis, spectral_conv, spectral_synthesis
+
+_HOMES = {
+    "fourier_layer": "pdeml_kernels.pointwise",
+    "kept_modes": "pdeml_kernels.spectral",
+    "pointwise_mlp": "pdeml_kernels.pointwise",
+    "spectral_analysis": "pdeml_kernels.spectral",
+    "spectral_conv": "pdeml_kernels.spectral",
+    "spectral_synthesis": "pdeml_kernels.spectral",
+}
+
+__all__ = [
+    "available",
+    "fourier_layer",
+    "kept_modes",
+    "pointwise_mlp",
+    "spectral_analysis",
+    "spectral_conv",
+    "spectral_synthesis",
+]
 
 
 def available() -> tuple[str, ...]:
@@ -26,3 +49,10 @@ def available() -> tuple[str, ...]:
     import torch
 
     return ("triton", "torch") if torch.cuda.is_available() else ("torch",)
+
+
+def __getattr__(name: str) -> Any:
+    """Load the kernels, and with them torch, when the first one is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

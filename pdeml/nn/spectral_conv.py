@@ -129,7 +129,7 @@ class SpectralConv(nn.Module):
             return spectral_conv(x, self.weight, self._n_modes, sizes, bias)
         kept = kept_modes(self._n_modes, n, sizes)
         parts = self.weight.parts(self._places(kept))
-        if self.separable or self.implementation == "reconstructed" or not _direct(parts, len(x)):
+        if self.separable or self.implementation == "reconstructed" or not _direct(parts, _batch(x)):
             bias = None if self.bias is None else self.bias.flatten()
             weight = _whole(parts, self.separable).unflatten(-2, kept)
             return spectral_conv(x, weight, _total(kept), sizes, bias)
@@ -167,6 +167,11 @@ class SpectralConv(nn.Module):
     def _tensors(self) -> list[Tensor]:
         weights = list(self.weight.factors) if isinstance(self.weight, Factorised) else [self.weight]
         return weights if self.bias is None else [*weights, self.bias]
+
+
+def _batch(x: Tensor) -> int:
+    """Return the number of samples; of a program that is exported any, which must not decide about the way."""
+    return 1 if torch.compiler.is_exporting() else len(x)
 
 
 def _tensors_of(other: nn.Module) -> list[Tensor]:

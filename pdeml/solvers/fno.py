@@ -44,7 +44,7 @@ class FNO(OperatorSolver):
 
     kind: ClassVar[str] = "fno"
 
-    modes: Count | tuple[Count, ...] | None = None
+    modes: Count | Annotated[tuple[Count, ...], Option(min_length=1)] | None = None
     width: Count = 32
     depth: Annotated[int, Option(ge=1, le=64)] = 4
     mlp: Annotated[float, Option(ge=0, le=16)] = 0.5
