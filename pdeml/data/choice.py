@@ -38,7 +38,7 @@ def whole_names(
             arrays = dict(source.arrays)
     except InputError:
         return names  # with the user's names it may be read; if not, that says why
-    plain = {key: take_places(group) for key, group in (("inputs", inputs), ("outputs", outputs))}
+    plain = {key: take_places(group, key) for key, group in (("inputs", inputs), ("outputs", outputs))}
     theirs = {name for group, _ in plain.values() for name in (group or {}).values()}
     if not theirs <= set(arrays):
         return names

@@ -13,7 +13,7 @@ import numpy as np
 from pdeml.data.axes import Axes
 from pdeml.data.choice import chosen_arrays, whole_names
 from pdeml.data.dataset import Dataset, Frames
-from pdeml.data.mask import is_masked
+from pdeml.data.mask import MASK, is_masked
 from pdeml.data.part import Part
 from pdeml.data.portions import Files, Portion, divided, refuse_same_files
 from pdeml.data.resolution import Thinning
@@ -29,6 +29,8 @@ from pdeml.spec import parse_spec
 __all__ = ["OperatorData", "Part"]
 
 _BLOCK_BYTES = 64 * 2**20
+_LOOK, _SAME = 4, 1e-4  # samples, and of the change over a step: whether the end of a period is stored too
+_ROUNDING = 1e-13  # of a mean: a smaller spread is that of sums that were rounded
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class OperatorData:
         file: any file that `open_source` reads, or several that continue each other.
         train: number of samples (integer), fraction of all (below 1), or another file; None: what the file itself
             calls so; where it does not, what the other parts leave, and 80 %, 10 %, 10 % where none is given.
-        validation: the same; None, where another part is given and the file has none: none.
+        validation: the same; None, where another part is given and the file has none: none. A number that a file which
+            names its parts does not know is taken from the end of its training part.
         test: the same.
         inputs: our name -> the file's, for formats that do not say; which of those that are there are given; or what
             they are at a place, as ``u0: u(t=first)``. None: those of the file.
@@ -67,10 +70,13 @@ class OperatorData:
     _memory: dict[tuple[str, int], dict[str, np.ndarray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _unread: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.problem is None:
-            object.__setattr__(self, "problem", _own_problem(self.source))
+            problem, notes = _own_problem(self.source)
+            object.__setattr__(self, "problem", problem)
+            object.__setattr__(self, "_unread", notes)
         _ = self.arrays, self._parts, self._axes
 
     @cached_property
@@ -94,8 +100,8 @@ class OperatorData:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was assumed, in sentences."""
-        return self._axes.notes
+        """What was assumed, and what looks wrong, in sentences."""
+        return (*self._axes.notes, *self._unread, *self._closed)
 
     def told(self, problem: Problem | None) -> OperatorData:
         """Return the same data, known to be solutions of a problem (of none: as they are)."""
@@ -194,7 +200,8 @@ class OperatorData:
                 raise InputError(
                     f"{source.path}: {info.name!r} has no finite value in the training samples", ("train",)
                 )
-            found[info.name] = (values["mean"], values["std"] or 1.0)
+            mean, std = values["mean"], values["std"]
+            found[info.name] = (mean, std if std > _ROUNDING * abs(mean) else 1.0)
         return found
 
     @property
@@ -213,6 +220,30 @@ class OperatorData:
     @cached_property
     def _axes(self) -> Axes:
         return Axes.of(self.source, self._used, self.coordinates or {}, self.periodic, self.problem)
+
+    @cached_property
+    def _closed(self) -> tuple[str, ...]:
+        """Warnings of periodic axes whose last point seems to repeat the first one, though nothing says so."""
+        return tuple(
+            f"{dim} repeats, and its last point seems to be its first one again: store the samples without it, since "
+            "the end of a period is left out"
+            for dim in self._axes.periodic
+            if dim not in self._axes.window and self._repeats(dim)
+        )
+
+    def _repeats(self, dim: str) -> bool:
+        """Whether values at the last point are those at the first, in arrays that differ at the second."""
+        source, numbers = self._parts["train"]
+        steps = []
+        for info in self._used:
+            if dim in info.dims:
+                ends = (slice(0, 1), slice(1, 2), slice(-1, None))
+                read = (source.read(info.name, numbers[:_LOOK], {dim: end}).astype(np.float64) for end in ends)
+                first, second, last = map(np.nan_to_num, read)
+                steps.append(np.abs(second - first).max())
+                if np.abs(last - first).max() > _SAME * steps[-1]:
+                    return False
+        return any(steps)
 
     @cached_property
     def _parts(self) -> dict[str, tuple[Source, np.ndarray]]:
@@ -258,6 +289,12 @@ class OperatorData:
                 f"the outputs have no time {time} to go on in: they have {', '.join(dims)}; leave 'history' out",
                 ("history",),
             )
+        if MASK in self.source.arrays and time in self.source.arrays[MASK].dims:
+            raise InputError(
+                f"the geometry changes in time ({MASK!r} depends on {time}), which an operator that goes on in time "
+                "does not see ahead; leave 'history' out",
+                ("history",),
+            )
         points = self.points[time]
         if history + window > len(points):
             raise InputError(
@@ -285,15 +322,16 @@ class OperatorData:
         return Frames(march.history, march.window * unroll, 1, march.time)
 
 
-def _own_problem(source: Source) -> Problem | None:
-    """Return the problem of the spec that a data set keeps; None where it has none, or one of another version."""
+def _own_problem(source: Source) -> tuple[Problem | None, tuple[str, ...]]:
+    """Return the problem of the spec that a data set keeps; None, with the reason, where it cannot be read."""
     text = source.attrs.get("spec")
     if not isinstance(text, str) or not text.strip():
-        return None
+        return None, ()
     try:
-        return from_document(parse_spec(text, str(source.path)))
-    except InputError:
-        return None
+        document = parse_spec(text, str(source.path))
+        return (None if document.spec.problem is None else from_document(document)), ()
+    except InputError as error:
+        return None, (f"the problem that {source.path} keeps cannot be read, and is not used: {error}",)
 
 
 def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:

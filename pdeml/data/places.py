@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from pdeml.data.source import ArrayInfo, Source
-from pdeml.errors import InputError, one_of
+from pdeml.errors import InputError, one_of, under
 
 __all__ = ["PlacedSource", "take_places"]
 
@@ -24,11 +24,12 @@ _SAME = 1e-6  # of the range: two values that are meant to be one
 Places = Mapping[str, str]
 
 
-def take_places(names: Mapping[str, str] | None) -> tuple[dict[str, str] | None, dict[str, dict[str, str]]]:
+def take_places(names: Mapping[str, str] | None, key: str) -> tuple[dict[str, str] | None, dict[str, dict[str, str]]]:
     """Part names of arrays from their places.
 
     Args:
         names: ours -> theirs, with or without a place.
+        key: what they are, ``inputs`` or ``outputs``, for messages.
 
     Returns:
         ours -> theirs without places (None for none); and ours -> dimension -> value, of those that have one.
@@ -41,7 +42,8 @@ def take_places(names: Mapping[str, str] | None) -> tuple[dict[str, str] | None,
     plain, places = dict(names), {}
     for ours, text in names.items():
         if found := _PLACED.fullmatch(str(text)):
-            plain[ours], places[ours] = found[1], _read(ours, found[2])
+            with under(key, ours):
+                plain[ours], places[ours] = found[1], _read(found[2])
     return plain, places
 
 
@@ -119,12 +121,12 @@ class PlacedSource(Source):
         return replace(info, dims=tuple(dim for dim, _ in kept), shape=tuple(size for _, size in kept))
 
 
-def _read(ours: str, text: str) -> dict[str, str]:
+def _read(text: str) -> dict[str, str]:
     """Read ``t=last, y=0.5``."""
     found: dict[str, str] = {}
     for part in text.split(","):
         dim, _, value = (piece.strip() for piece in part.partition("="))
         if not dim or not value or dim in found:
-            raise InputError(f"({text}): write a place as (t=first), (t=last), (t=0.5) or (t=last, y=0.5)", (ours,))
+            raise InputError(f"({text}): write a place as (t=first), (t=last), (t=0.5) or (t=last, y=0.5)")
         found[dim] = value
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ def divided(source: Source, asked: Mapping[str, int | float], others: Sequence[s
     """Cut the samples of a file into parts that never overlap.
 
     Where the file names parts itself, a part consists of the first of its samples there, of all if no size is asked
-    for. Otherwise the parts follow each other in the order train, validation, test, and the training part is what the
+    for; one that is asked for and not named there is cut from the end of the file's training part. Otherwise the parts
+    follow each other in the order train, validation, test, and the training part is what the
     others leave if its size is not asked for; if nothing is, they are 80 %, 10 % and 10 %.
 
     Args:
@@ -40,7 +42,8 @@ def divided(source: Source, asked: Mapping[str, int | float], others: Sequence[s
         FileFormatError: the parts that the file names overlap.
     """
     if source.split:
-        parts = {name: _first(source, name, asked.get(name)) for name in PARTS if name not in others}
+        own = _own_parts(source, asked)
+        parts = {name: _first(source, own, name, asked.get(name)) for name in PARTS if name not in others}
         parts = {name: numbers for name, numbers in parts.items() if len(numbers) or name in asked}
     else:
         usual = not asked and not others
@@ -90,16 +93,33 @@ def _entries(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _first(source: Source, name: str, size: int | float | None) -> np.ndarray:
-    """Return the first samples of a part that the file names itself."""
-    own = np.asarray(source.split.get(name, ()), np.int64)
-    for other, numbers in source.split.items():
-        if other != name and len(np.intersect1d(own, numbers)):
-            raise FileFormatError(f"{source.path}: its parts {name!r} and {other!r} overlap; is it damaged?")
-    if size is None:
-        return own
-    count = len(split_numbers({name: size}, source.length)[name])
-    if count > len(own):
-        has = f"has {len(own)} in its part {name!r}" if len(own) else f"names no part {name!r}"
-        raise InputError(f"{count} samples are asked for; {source.path} {has}, of {source.length} in all", (name,))
-    return own[:count]
+def _own_parts(source: Source, asked: Mapping[str, int | float]) -> dict[str, np.ndarray]:
+    """Return the parts that the file names; of its training samples the last ones are those it does not name."""
+    own = {name: np.asarray(source.split.get(name, ()), np.int64) for name in PARTS}
+    for one, other in combinations(source.split, 2):
+        if len(np.intersect1d(source.split[one], source.split[other])):
+            raise FileFormatError(f"{source.path}: its parts {one!r} and {other!r} overlap; is it damaged?")
+    for name in ("test", "validation"):
+        if name in asked and not len(own[name]):
+            count = _count(source, name, asked[name])
+            if count >= len(own["train"]):
+                raise InputError(
+                    f"{count} samples are asked for; {source.path} names no part {name!r}, and there are "
+                    f"{len(own['train'])} to train on, of which they would be taken",
+                    (name,),
+                )
+            own["train"], own[name] = np.split(own["train"], [len(own["train"]) - count])
+    return own
+
+
+def _first(source: Source, own: Mapping[str, np.ndarray], name: str, size: int | float | None) -> np.ndarray:
+    """Return the first samples of a part."""
+    count = len(own[name]) if size is None else _count(source, name, size)
+    if count > len(own[name]):
+        has = f"there are {len(own[name])} in the part {name!r}"
+        raise InputError(f"{count} samples are asked for; {has} of {source.path}, which holds {source.length}", (name,))
+    return own[name][:count]
+
+
+def _count(source: Source, name: str, size: int | float) -> int:
+    return len(split_numbers({name: size}, source.length)[name])

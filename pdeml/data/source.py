@@ -223,8 +223,8 @@ def open_source(
     from pdeml.data.places import PlacedSource, take_places
 
     names: dict[str, Any] = {"coordinates": coordinates}
-    names["inputs"], given = take_places(inputs)
-    names["outputs"], asked = take_places(outputs)
+    names["inputs"], given = take_places(inputs, "inputs")
+    names["outputs"], asked = take_places(outputs, "outputs")
     if not isinstance(path, str | os.PathLike):
         source: Source = JoinedSource([_open_one(part, names) for part in path])
     else:

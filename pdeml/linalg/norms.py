@@ -47,9 +47,12 @@ class Grid:
     def __post_init__(self) -> None:
         points = tuple(axis.detach().cpu().numpy().astype(np.float64) for axis in self.axes)
         object.__setattr__(self, "points", points)
-        for own, period in zip(points, self.periods, strict=True):
-            step = None if period is None else period / len(own)
-            if step is not None and not np.allclose(np.diff(own), step, rtol=0, atol=1e-3 * step):
+        for axis, own, period in zip(self.axes, points, self.periods, strict=True):
+            if period is None:
+                continue
+            step = period / len(own)
+            rounding = 2 * torch.finfo(axis.dtype).eps * np.abs(own).max()  # of fine grids in single precision
+            if not np.allclose(np.diff(own), step, rtol=0, atol=1e-3 * step + rounding):
                 raise InputError(
                     f"a periodic axis of {len(own)} points and period {period:g} has the step {step:g}; these run from "
                     f"{own[0]:g} to {own[-1]:g}: is the end point, which repeats the first, among them?"

@@ -47,7 +47,7 @@ class GridAxis:
     def __post_init__(self) -> None:
         steps = np.diff(self.points)
         if not np.all(steps > 0):
-            raise InputError(f"the points along {self.name!r} must increase", (self.name,))
+            raise InputError(f"the points along {self.name!r} must increase", ("coordinates", self.name))
         if self.period is None:
             return
         step = self.period / len(self.points)
@@ -56,7 +56,7 @@ class GridAxis:
                 f"along the periodic {self.name!r} {len(self.points)} points of period {self.period:g} have the step "
                 f"{step:g}; these run from {self.points[0]:g} to {self.points[-1]:g}: is the end point, which repeats "
                 "the first, among them?",
-                (self.name,),
+                ("coordinates", self.name),
             )
 
     def matrix(self, order: int) -> np.ndarray:
@@ -89,7 +89,7 @@ class GridAxis:
             raise InputError(
                 f"a derivative of order {order} along {self.name!r} needs at least {needed} points, there are "
                 f"{len(self.points)}",
-                (self.name,),
+                ("coordinates", self.name),
             )
         return difference_matrix(self.points, at, order, needed)
 

@@ -101,7 +101,7 @@ def _slice(axis: GridAxis, fixed: Mapping[str, float], region: Region) -> slice:
         raise InputError(
             f"a condition holds at {axis.name} = {value:g}, where the grid has no points: along {axis.name!r} it runs "
             f"from {axis.points[0]:g} to {axis.points[-1]:g}; give samples that hold the points of '{region.name}'",
-            (axis.name,),
+            ("coordinates", axis.name),
         )
     return slice(number, number + 1)
 

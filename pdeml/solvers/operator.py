@@ -6,6 +6,7 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -13,11 +14,12 @@ from pydantic import Field as Option
 
 from pdeml.data.operator import OperatorData
 from pdeml.data.signature import Signature
-from pdeml.errors import InputError
+from pdeml.errors import InputError, one_of
 from pdeml.nn.operator import Operator
 from pdeml.problem import Problem
 from pdeml.solvers.device import choose_device
-from pdeml.solvers.operator_solution import OperatorSolution, data_entry
+from pdeml.solvers.operator_inputs import data_entry
+from pdeml.solvers.operator_solution import OperatorSolution
 from pdeml.solvers.options import Preview, SolverOptions
 from pdeml.solvers.physics import EquationTerm
 from pdeml.solvers.solution import Record
@@ -35,6 +37,10 @@ Positive = Annotated[float, Option(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Option(gt=0, lt=1)]
 
 _OF_TIME = ("window", "unroll", "pushforward", "residual")
+_NARROW = (
+    "'patience' looks at the validation part on which the spread of the members is calibrated: their bands may hold a "
+    "little less than they promise; what is measured on the test part is not affected"
+)
 _FOREIGN = "the checkpoint does not belong to this problem and these options"
 
 
@@ -166,7 +172,7 @@ class OperatorSolver(SolverOptions):
             exact=(),
             optimisers=(("adamw", steps),),
             device=device,
-            notes=(*notes, *data.notes),
+            notes=(*notes, *data.notes, *self._warnings),
         )
 
     def check_state(self, problem: Problem | None, state: TrainState) -> None:
@@ -285,10 +291,15 @@ class OperatorSolver(SolverOptions):
             precision=self.precision,
             seed=self.seed,
             residuals={} if equation is None else equation.residuals(members, self.batch_size),
-            notes=(*own, *data.notes, *notes),
+            notes=(*own, *data.notes, *self._warnings, *notes),
         )
         source = data_entry(data) if isinstance(data, OperatorData) else None
         return OperatorSolution(problem, self, members, data, outcome.state, record, source=source)
+
+    @property
+    def _warnings(self) -> tuple[str, ...]:
+        """What is to be said of options that go together badly."""
+        return (_NARROW,) if self.ensemble > 1 and self.patience is not None else ()
 
     def _ending(self, outcome: Outcome) -> str:
         """Return why training ended, counted in epochs."""
@@ -321,6 +332,11 @@ def as_data(data: Any, problem: Problem | None, kind: str, seed: int = 0) -> Ope
         return data
     if isinstance(data, str | os.PathLike):
         return OperatorData(data)
+    if isinstance(data, Mapping):
+        taken = [own.name for own in fields(OperatorData if "file" in data else DrawnData) if own.init]
+        for name in data:
+            if name not in taken:
+                raise InputError(one_of(str(name), taken, "an argument of the data"), ("data", str(name)))
     if isinstance(data, Mapping) and "file" in data:
         return OperatorData(**data)
     if data is not None and not isinstance(data, Mapping):

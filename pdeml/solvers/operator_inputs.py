@@ -5,7 +5,9 @@ Shapes: S (samples), n (points along each dimension of an array).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,22 @@ import torch
 from torch import Tensor
 
 from pdeml.data.mask import MASK
+from pdeml.data.operator import OperatorData
+from pdeml.data.schema import PARTS
 from pdeml.data.signature import Axis, Signature
 from pdeml.errors import InputError, one_of
 from pdeml.nn.interpolate import regrid
 
-__all__ = ["axis_points", "check_samples", "known_points", "moved", "split_sample", "wanted_arrays"]
+__all__ = [
+    "axis_points",
+    "check_samples",
+    "data_entry",
+    "in_range",
+    "known_points",
+    "moved",
+    "split_sample",
+    "wanted_arrays",
+]
 
 Arrays = dict[str, np.ndarray]
 
@@ -129,6 +142,38 @@ def split_sample(signature: Signature, sample: Mapping[str, np.ndarray]) -> tupl
             raise InputError(f"the first {history} frames of {quantity.name!r} are missing", ("inputs",))
     inputs |= {name: values[:, :history] for name, values in outputs.items()}
     return inputs, {name: values[:, history:] for name, values in outputs.items()}
+
+
+def in_range(signature: Signature, x: np.ndarray, names: Sequence[str], frames: int) -> np.ndarray:
+    """Refuse points beyond the range; those of periodic axes are taken back into it."""
+    x, march = x.copy(), signature.march
+    for column, name in enumerate(names):
+        axis = signature.axis(name)
+        low, high = axis.low, axis.high
+        if axis.periodic:
+            x[:, column] = low + np.mod(x[:, column] - low, high - low)
+            continue
+        if march is not None and name == march.time:
+            low += march.history * march.step
+            high = low + (frames - 1) * march.step
+        slack = 1e-6 * (high - low)
+        if ((x[:, column] < low - slack) | (x[:, column] > high + slack)).any():
+            raise InputError(f"{name} lies between {low:g} and {high:g}", ("points", name))
+    return x
+
+
+def data_entry(data: OperatorData) -> Any:
+    """Return the key ``data`` of a spec that names the same samples, wherever it stands."""
+    files = [data.file] if isinstance(data.file, str | os.PathLike) else list(data.file)
+    entry: dict[str, Any] = {"file": [str(Path(file).resolve()) for file in files]}
+    if len(files) == 1:
+        entry["file"] = entry["file"][0]
+    for name in PARTS:
+        portion = getattr(data, name)
+        if portion is not None:
+            entry[name] = str(Path(portion).resolve()) if isinstance(portion, str | os.PathLike) else portion
+    names = {key: getattr(data, key) for key in ("inputs", "outputs", "coordinates")}
+    return entry | {key: dict(value) for key, value in names.items() if value}
 
 
 def _array(name: str, values: Any) -> np.ndarray:

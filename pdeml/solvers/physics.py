@@ -72,7 +72,15 @@ class EquationTerm:
         if data.problem is None:
             raise InputError("the data do not say which equation they solve: give the 'problem' too", ("physics",))
         inputs, grid = next(_batches(operator, data.part("train"), min(len(data.numbers("train")), _EXAMPLES)))
-        return cls(EquationLoss.of(data.problem, signature, inputs, grid, points=points, seed=seed), weight, data, seed)
+        try:
+            loss = EquationLoss.of(data.problem, signature, inputs, grid, points=points, seed=seed)
+            with torch.no_grad():  # what it refuses of this grid it refuses here
+                loss(operator, {name: values[:1] for name, values in inputs.items()}, grid)
+        except InputError as error:
+            if error.path[:1] == ("coordinates",):  # an option of some operators is called so too
+                error.path = ("data" if isinstance(data, OperatorData) else "problem", *error.path)
+            raise
+        return cls(loss, weight, data, seed)
 
     def __call__(self, operator: Operator, inputs: Values, grid: Values, found: Tensor | None, step: int) -> Tensor:
         """Return the loss of a batch."""
@@ -87,13 +95,14 @@ class EquationTerm:
         """
         part, squares, count = self._held_out(), {}, 0
         for number, (inputs, grid) in enumerate(_batches(members[0], part, size)):
+            own = len(next(iter(inputs.values())))  # the last batch may be smaller
             for member in members:
                 with torch.no_grad():
                     _, norms = self.loss(member, inputs, grid, None, _FRESH + number)
                 for name, norm in norms.items():
-                    squares[name] = squares.get(name, 0.0) + norm.item() ** 2 / len(members)
-            count += 1
-            if count * size >= _CHECKED:
+                    squares[name] = squares.get(name, 0.0) + own * norm.item() ** 2 / len(members)
+            count += own
+            if count >= _CHECKED:
                 break
         return {name: (total / count) ** 0.5 for name, total in squares.items()}
 

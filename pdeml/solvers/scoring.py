@@ -135,7 +135,8 @@ def _empty(signature: Signature, coordinates: Mapping[str, Tensor]) -> Scores:
     made = {} if march is None else {march.time: slice(march.history, None)}
     points = tuple(coordinates[axis.name][made.get(axis.name, slice(None))] for axis in axes)
     grid = Grid(points, tuple(axis.high - axis.low if axis.periodic else None for axis in axes))
-    time = signature.dims.index("t") if "t" in signature.dims else None
+    name = "t" if march is None else march.time
+    time = signature.dims.index(name) if name in signature.dims else None
     return Scores([quantity.name for quantity in signature.outputs], grid, time)
 
 

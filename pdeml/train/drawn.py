@@ -39,7 +39,7 @@ class DrawnData:
         seed: of the draws.
 
     Raises:
-        InputError: nothing is drawn, or not on a box; with the path below the problem.
+        InputError: nothing is drawn, or not on a box; with its place in the problem.
     """
 
     problem: Problem
@@ -50,19 +50,19 @@ class DrawnData:
     def __post_init__(self) -> None:
         problem = self.problem
         if not problem.domain.is_box:
-            raise InputError("functions are drawn on boxes only; give data", ("domain",))
-        if self.samples < 1:
-            raise InputError(f"an epoch needs at least one sample, got {self.samples}", ("samples",))
+            raise InputError("functions are drawn on boxes only; give data", ("problem", "domain"))
+        if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 1:
+            raise InputError(f"an epoch needs at least one sample, a whole number, got {self.samples!r}", ("samples",))
         if not problem.inputs and not self._ranges:
             raise InputError(
                 "nothing differs from sample to sample: give the problem 'inputs' with a distribution, or a parameter "
                 "a range",
-                ("inputs",),
+                ("problem", "inputs"),
             )
         _ = self.coordinates, self._inputs
         for name, parameter in problem.parameters.items():
             if parameter.kind in ("learn", "eigen"):
-                raise InputError(f"needs a value or a range, not {parameter.kind!r}", ("parameters", name))
+                raise InputError(f"needs a value or a range, not {parameter.kind!r}", ("problem", "parameters", name))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ class DrawnData:
         found = {name: np.asarray(_stream(seed, name).uniform(*ends)) for name, ends in self._ranges.items()}
         numbers = {**self.problem.parameter_values, **{name: float(value) for name, value in found.items()}}
         for name, source in self._inputs.items():
-            with under("inputs", name):
+            with under("problem", "inputs", name):
                 ends = np.stack([bounds[axis] for axis in source.over])
                 function = source.draw(_stream(seed, name), ends, numbers)
             values = function.on_grid([self.coordinates[axis] for axis in source.over])
@@ -132,7 +132,7 @@ class DrawnData:
     def _inputs(self) -> dict[str, DrawnInput]:
         found = {}
         for name, declared in self.problem.inputs.items():
-            with under("inputs", name):
+            with under("problem", "inputs", name):
                 found[name] = DrawnInput.read(declared.write(), self.problem.parameter_values)
         return found
 

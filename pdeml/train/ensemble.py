@@ -6,6 +6,7 @@ ensembles* (2017), §2.4.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,8 @@ class EnsembleTask:
         if self.members > 1:
             metrics["member"] = member
         state = self._wrapped(state, inner)
-        if reason is None and inner.step < task.steps:
+        broken = not math.isfinite(metrics["loss"])  # that ends training: what is to be kept is this member's
+        if broken or (reason is None and inner.step < task.steps):
             return state, metrics, None
         weights = {f"{_FINISHED}{member}.{name}": tensor.clone() for name, tensor in _chosen(inner.tensors).items()}
         state = TrainState(state.step, {**state.tensors, **weights}, state.facts)

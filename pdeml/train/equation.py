@@ -120,7 +120,7 @@ class EquationLoss:
         sizes = {quantity.name: quantity.std for quantity in signature.outputs}
         stated = statements(problem, Scales(coordinate_sizes(problem), sizes), exact, given=given)
         if not stated:
-            raise InputError("the problem has no equation and no condition to train on", ("equations",))
+            raise InputError("the problem has no equation and no condition to train on", ("problem", "equations"))
         return cls(problem, signature, stated, given.jets, accuracy, points, seed)
 
     def __call__(

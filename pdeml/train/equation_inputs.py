@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,28 +14,10 @@ from pdeml.lower.given import GivenFunctions, input_jets
 from pdeml.lower.grid_derivatives import ACCURACY, GridAxis
 from pdeml.nn import exact_lift
 from pdeml.problem import Problem
-from pdeml.problem.yaml import from_document
-from pdeml.spec import parse_spec
 
-__all__ = ["check_outputs", "given_batch", "grid_points", "make_axes", "met_conditions", "problem_of_data"]
+__all__ = ["check_outputs", "given_batch", "grid_points", "make_axes", "met_conditions"]
 
 Values = Mapping[str, Tensor]
-
-
-def problem_of_data(attrs: Mapping[str, Any], name: str = "the data") -> Problem:
-    """Return the problem that the samples of a file are solutions of, from the spec that the file holds.
-
-    Args:
-        attrs: of the file.
-        name: of the file, for messages.
-
-    Raises:
-        InputError: it holds none, or one whose domain differs from sample to sample.
-    """
-    text = attrs.get("spec")
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{name} does not say which equation its samples solve: give the 'problem' too", ("problem",))
-    return from_document(parse_spec(text, f"{name}: spec"))
 
 
 def met_conditions(problem: Problem, signature: Signature) -> tuple[str, ...]:
@@ -134,9 +115,11 @@ def _check_inputs(problem: Problem, dims: Mapping[str, tuple[str, ...]]) -> None
             )
     for name, parameter in problem.parameters.items():
         if parameter.kind in ("learn", "eigen") and name not in dims:
-            raise InputError(f"the equation contains {name!r}, whose value is not known", ("parameters", name))
+            raise InputError(
+                f"the equation contains {name!r}, whose value is not known", ("problem", "parameters", name)
+            )
         if parameter.kind == "range" and name not in dims:
             raise InputError(
                 f"the equation contains the parameter {name!r}, which differs from sample to sample: make it an input",
-                ("parameters", name),
+                ("problem", "parameters", name),
             )

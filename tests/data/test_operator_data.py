@@ -19,7 +19,7 @@ from pdeml.data.signature import Axis
 from pdeml.errors import FileFormatError, InputError
 from pdeml.problem import Problem
 
-from .making import expected, small_schema, write, write_drift
+from .making import DRIFT, expected, small_schema, write, write_drift
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 SAMPLES, SPLIT = 23, {"train": range(2, 16), "validation": range(16, 20), "test": range(20, 23)}
@@ -80,6 +80,24 @@ def test_parts_of_a_file_with_parts_are_the_first_of_its_own(order: list[int], a
         np.testing.assert_array_equal(parts[name], numbers[: asked.get(name)])
 
 
+def test_a_part_that_the_file_does_not_name_is_cut_from_the_end_of_its_training_part(folder: Path) -> None:
+    file = Holding(9, {"train": np.array([8, 6, 4, 2, 0]), "test": np.array([1, 3])})
+    parts = divided(file, {"validation": 2})
+    assert {name: numbers.tolist() for name, numbers in parts.items()} == {
+        "train": [8, 6, 4],
+        "validation": [2, 0],
+        "test": [1, 3],
+    }
+    assert divided(file, {"validation": 2, "train": 1})["train"].tolist() == [8]
+    with pytest.raises(InputError, match="4 samples are asked for; there are 3 in the part 'train'") as caught:
+        divided(file, {"validation": 2, "train": 4})
+    assert caught.value.path == ("train",)
+    with pytest.raises(InputError, match="names no part 'validation', and there are 5 to train on") as caught:
+        divided(file, {"validation": 5})
+    assert caught.value.path == ("validation",)
+    assert "validation" not in divided(file, {"train": 5})
+
+
 def test_the_parts_of_the_file_count_unless_others_are_asked_for(split: Path, plain: Path) -> None:
     data = OperatorData(split, train=5)
     assert [data.numbers(name).tolist() for name in SPLIT] == [[2, 3, 4, 5, 6], [16, 17, 18, 19], [20, 21, 22]]
@@ -117,7 +135,7 @@ def link(kind: str, path: Path) -> str:
         ({"outputs": {"u": "u(s=first)"}}, ("outputs", "u"), "'s' is not a dimension of 'u'; allowed: t, x"),
         ({"outputs": {"u": "u(t=0.5)"}}, ("outputs", "u"), "no point at t=0.5; it has 4 from 0 to 3"),
         ({"outputs": {"u": "u(t=end)"}}, ("outputs", "u"), "a number, first or last"),
-        ({"outputs": {"u": "u(t=)"}}, ("u",), "write a place as"),
+        ({"outputs": {"u": "u(t=)"}}, ("outputs", "u"), "write a place as"),
         ({"outputs": {"u": "u(t=0, x=0)"}}, ("outputs",), "one number a sample"),
         ({"outputs": {"u": "u", "a": "a"}}, ("outputs",), r"u\(t, x\), a\(x\) have different dimensions"),
         ({"coordinates": {"y": (0, 1)}}, ("coordinates", "y"), "'y' is not a coordinate"),
@@ -202,6 +220,26 @@ def test_a_point_at_the_end_of_a_period_is_left_out(folder: Path, drift: Path) -
         OperatorData(path)
 
 
+def test_a_stored_end_of_a_period_that_nothing_tells_of_is_noticed(folder: Path) -> None:
+    names = {"inputs": {"a": "a"}, "outputs": {"u": "u"}, "coordinates": {"x": (0, 1)}, "periodic": ["x"]}
+    phases = np.random.default_rng(0).random((6, 1))
+    for size, closed in ((9, True), (8, False)):
+        waves = np.sin(2 * np.pi * (np.arange(size) / 8 + phases))
+        np.savez(folder / "ring.npz", a=waves, u=np.cos(waves))
+        notes = OperatorData(folder / "ring.npz", **names).notes
+        assert [note for note in notes if "its first one again" in note] == list(notes)
+        assert bool(notes) == closed
+
+
+def test_a_problem_that_cannot_be_read_is_told(folder: Path) -> None:
+    path = write_drift(folder / "old.h5", np.arange(10) / 10, 4, DRIFT.replace("unknowns", "unnowns"))
+    data = OperatorData(path)
+    assert data.problem is None
+    assert len(data.notes) == 1
+    assert "cannot be read, and is not used" in data.notes[0]
+    assert "unnowns" in data.notes[0]
+
+
 def test_a_user_s_range_of_a_period_has_no_point_at_its_end(folder: Path) -> None:
     path = folder / "bare.npz"
     rng = np.random.default_rng(0)
@@ -232,6 +270,9 @@ def test_integers_and_truths_become_floats_and_numbers_are_numbers(folder: Path)
         "u": torch.float64,
     }
     assert data.statistics["u"] == (1.0, 1.0), "constant arrays are only shifted"
+    np.savez(path, a=np.arange(333.0).reshape(37, 9), u=np.full((37, 9), 300.1))
+    rounded = OperatorData(path, inputs={"a": "a"}, outputs={"u": "u"}, train=37).statistics["u"]
+    assert rounded == (pytest.approx(300.1), 1.0), "rounding is no spread"
 
 
 def test_nan_inside_is_an_error_that_names_the_sample(folder: Path) -> None:

@@ -142,6 +142,10 @@ def test_going_on_in_time_needs_a_time_of_equal_steps(folder: Path, split: Path)
     assert caught.value.path == ("history",)
     with pytest.raises(InputError, match="no time t to go on in: they have x"):
         OperatorData(split, outputs={"u": "u(t=last)"}).signature((1, 1))
+    schema = drift_schema(np.arange(10) / 10, mask=ArrayInfo("mask", ("t", "x"), (7, 10), np.int8, "input"))
+    with pytest.raises(InputError, match="the geometry changes in time") as caught:
+        OperatorData(write(folder / "moving.h5", schema, 4)).signature((1, 1))
+    assert caught.value.path == ("history",)
 
 
 @settings(max_examples=20)

@@ -203,6 +203,13 @@ def test_a_grid_used_in_an_evaluation_serves_in_training():
         assert found.grad is not None
 
 
+def test_fine_grids_may_be_rounded_to_single_precision():
+    n = 2**17
+    grid = Grid((torch.arange(n).float() / n + 7,), (1.0,))
+    wave = torch.sin(2 * math.pi * torch.arange(n, dtype=torch.float64) / n)[None, None]
+    assert squared_norm(wave, grid, 1.0).item() == pytest.approx((1 + 4 * math.pi**2) / 2, rel=1e-9)
+
+
 def test_grids_and_orders_that_make_no_sense_are_refused():
     with pytest.raises(InputError, match="is the end point"):
         Grid((torch.linspace(0, 1, 9),), (1.0,))

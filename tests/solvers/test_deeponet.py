@@ -66,3 +66,17 @@ def test_sensors_are_where_they_are_asked_for(sensors, tmp_path):
     places = np.linspace(0, 1, 5) if sensors == 5 else np.array([0.0, 0.3, 0.77])
     quantity = solution.signature.inputs[0]
     np.testing.assert_allclose(seen[0, 0] * quantity.std + quantity.mean, np.sin(3 * places), atol=1e-5)
+
+
+def test_without_samples_branch_and_trunk_are_trained_and_with_them_the_branch_alone(tmp_path):
+    """Equal counts before training, after it, and in what is restored: options and signature say which they are."""
+    options = {"epochs": 1, "width": 8, "depth": 1, "basis": 4}
+    drawn = DeepONet(**options, batch_size=4, physics_points=8).fit(Problem(**ANTIDERIVATIVE), {"samples": 4})
+    fitted = DeepONet(**options).fit(None, line_data(tmp_path))
+    for solution, trained in ((drawn, True), (fitted, False)):
+        member = solution.members[0]
+        assert member.trunk.theta.requires_grad == trained
+        assert member.trunk.network.shapes[0][0] == (8 if trained else 512)
+        branch = sum(p.numel() for p in member.branch.parameters())
+        assert solution.record.parameters == branch + trained * member.trunk.theta.numel()
+    assert DeepONet(**options).preview(None, line_data(tmp_path)).parameters == fitted.record.parameters

@@ -10,8 +10,10 @@ import torch
 from scipy.integrate import cumulative_simpson
 
 import pdeml as pm
+from pdeml.data.operator import OperatorData
 from pdeml.errors import DivergenceError, InputError
 from pdeml.solvers import solver_class
+from pdeml.solvers.physics import EquationTerm
 from pdeml.train import Callback, Event, load_state, save_state
 from pdeml.train.drawn import DrawnData
 from pdeml.train.ensemble import member_weights
@@ -66,6 +68,50 @@ def test_options_that_do_not_go_together_are_refused_before_anything_runs(option
         with pytest.raises(InputError, match=words) as caught:
             refuses(data=data)
         assert caught.value.path[:1] == path
+
+
+def test_inputs_that_a_network_on_grids_cannot_take_are_refused_before_anything_runs(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "more.npz", a=rng.normal(size=(8, 5, 16)), u=rng.normal(size=(8, 5, 16)))
+    data = OperatorData(tmp_path / "more.npz", inputs={"a": "a"}, outputs={"u": "u(y=last)"})
+    for kind in ("fno", "mgno"):
+        with pytest.raises(InputError, match=r"'a' depends on 'y', the outputs only on x.* a\(y=last\)") as caught:
+            small(kind).preview(data=data)
+        assert caught.value.path == ("inputs", "a")
+
+
+def test_a_grid_on_which_the_equation_cannot_be_evaluated_is_refused_before_anything_runs(tmp_path):
+    values = np.random.default_rng(0).normal(size=(2, 8, 16))
+    for middles, words in ((True, "where the grid has no points"), (False, "needs at least 6 points")):
+        size = 16 if middles else 5
+        x = (np.arange(size) + 0.5) / size if middles else np.linspace(0, 1, size)
+        np.savez(tmp_path / "cells.npz", a=values[0, :, :size], u=values[1, :, :size], x=x)
+        data = OperatorData(tmp_path / "cells.npz", inputs={"a": "a"}, outputs={"u": "u"})
+        problem = pm.Problem(
+            coordinates={"x": (0, 1)}, unknowns="u", inputs={"a": {"over": ["x"]}},
+            equations="u_xx = a", conditions=pm.Dirichlet(u=0),
+        )  # fmt: skip
+        with pytest.raises(InputError, match=words) as caught:
+            small("mgno", physics=1.0).preview(problem, data)
+        assert caught.value.path == ("data", "coordinates", "x")
+
+
+def test_unknown_arguments_of_data_are_refused():
+    for data, name in (({"file": "a.h5", "trian": 3}, "'train'"), ({"sampels": 3}, "'samples'")):
+        with pytest.raises(InputError, match=f"did you mean {name}"):
+            small("fno").preview(INTEGRAL, data=data)
+
+
+def test_residuals_count_every_sample_the_same():
+    class Loss:
+        def __call__(self, member, inputs, grid, outputs, step):
+            return None, {"equation": inputs["a"].square().mean().sqrt()}
+
+    data = DrawnData(INTEGRAL, {"x": 8}, samples=5)
+    operator = small("fno", modes=2).operator(data.signature())
+    term = EquationTerm(Loss(), 1.0, data, 0)
+    found = [term.residuals([operator], size)["equation"] for size in (5, 4, 3)]
+    assert found == pytest.approx(found[:1] * 3, rel=1e-6)
 
 
 def test_early_stopping_asks_for_a_validation_part(tmp_path):
@@ -161,6 +207,9 @@ def test_bands_of_an_ensemble_are_calibrated_on_validation_and_measured_on_test(
     assert bands["function"]["measured"]["u"] > 0.9 - 3 * math.sqrt(0.09 / 40 + 0.09 / 90)
     assert all(factor > 0 for factor in bands["point"]["factors"])
     assert "calibration" not in small("deeponet", **QUICK).fit(data=data).scores
+    assert not any("may hold a little less" in note for note in solver.preview(data=data).notes)
+    stopped = small("deeponet", **QUICK, ensemble=2, patience=1)
+    assert any("may hold a little less" in note for note in stopped.preview(data=data).notes)
 
 
 def test_the_equation_is_added_to_the_loss_on_samples(tmp_path):

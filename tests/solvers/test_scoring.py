@@ -114,6 +114,24 @@ def test_marching_goes_from_the_first_frames_to_the_last(window: int):
     json.dumps(plain, allow_nan=False)
 
 
+class Staying(Operator):
+    """The next frame is the last one again, whatever the time is called."""
+
+    def __init__(self):
+        axes = (Axis("tau", 0.0, 1.0, 5), X)
+        super().__init__(Signature((), (Quantity("u", ("tau", "x")),), axes, March(1, 1, 0.25, "tau")))
+        self.one = nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, inputs: Mapping[str, Tensor], grid: Mapping[str, Tensor]) -> Tensor:
+        return self.one * inputs["u"][:, None, -1:]
+
+
+def test_frames_are_those_of_the_time_whatever_it_is_called():
+    coordinates = {"tau": torch.arange(5).double() / 4, "x": torch.arange(8).double() / 8}
+    plain = score([Staying()], Samples({"u": noise(3, 5, 8, seed=0)}, coordinates)).to_plain()
+    assert plain["outputs"]["u"]["over_time"]["times"] == [0.25, 0.5, 0.75, 1.0]
+
+
 def test_the_table_shows_the_parts_side_by_side():
     parts = {name: score([Scaled(2.0)], part_of(8, count)).to_plain() for name, count in (("test", 7), ("train", 9))}
     text = scores_table(parts)

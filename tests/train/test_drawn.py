@@ -171,8 +171,9 @@ def test_what_cannot_be_drawn_is_refused(change: dict, options: dict, message: s
         "conditions": [] if "learn" in str(change) else [pm.Initial(u=0)],
         "data": True,
     }
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         DrawnData(pm.Problem(**{**shape, **change}), **options)
+    assert caught.value.path[0] == ("problem" if change else next(iter(options))), "the place in a spec"
 
 
 def test_an_operator_that_goes_on_in_time_needs_data():

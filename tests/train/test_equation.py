@@ -12,27 +12,16 @@ import torch
 from torch import Tensor, nn
 
 import pdeml as pm
-from pdeml.data.signature import Axis, March, Quantity, Signature
+from pdeml.data.signature import Quantity, Signature
 from pdeml.errors import InputError
 from pdeml.lower import KnownFunctions, Scales, make_block, statements
-from pdeml.lower.given import input_jets
 from pdeml.lower.jets import Jet
 from pdeml.lower.scales import coordinate_sizes
 from pdeml.nn import MLP
 from pdeml.nn.boundary import lifts
 from pdeml.train.equation import EquationLoss
-from pdeml.train.equation_inputs import problem_of_data
 
-X, Y, T = sympy.symbols("x y t", real=True)
-FLOAT = torch.float64
-
-
-def evaluated(formula: sympy.Expr, dims: tuple[str, ...], grid: Mapping[str, Tensor]) -> Tensor:
-    """A formula on the tensor grid of ``dims``, (1, *n)."""
-    mesh = torch.meshgrid(*(grid[dim] for dim in dims), indexing="ij")
-    values = sympy.lambdify([sympy.Symbol(dim, real=True) for dim in dims], formula, "numpy")
-    found = np.broadcast_to(values(*(part.numpy() for part in mesh)), mesh[0].shape)
-    return torch.tensor(np.ascontiguousarray(found))[None]
+from .equation_cases import FLOAT, FLOW, FLOW_EXACT, T, X, Y, evaluated, grid_of, signature_of
 
 
 class Fixed(nn.Module):
@@ -44,21 +33,6 @@ class Fixed(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor], grid: Mapping[str, Tensor]) -> Tensor:
         return self.outputs
-
-
-def grid_of(problem: pm.Problem, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-    return {
-        name: torch.tensor(np.linspace(low, high, sizes[name], endpoint=name not in problem.periodic))
-        for name, (low, high) in zip(problem.names.coordinates, problem.domain.bounds, strict=True)
-    }
-
-
-def signature_of(problem: pm.Problem, dims: tuple[str, ...], numbers: tuple[str, ...] = ()) -> Signature:
-    ends = dict(zip(problem.names.coordinates, problem.domain.bounds.tolist(), strict=True))
-    axes = tuple(Axis(dim, *ends[dim], 8, dim in problem.periodic) for dim in dims)
-    given = [Quantity(name, tuple(d for d in dims if d in own.over)) for name, own in problem.inputs.items()]
-    given += [Quantity(name, ()) for name in numbers]
-    return Signature(tuple(given), tuple(Quantity(name, dims) for name in problem.names.real_unknowns), axes)
 
 
 def solved(problem: pm.Problem, formulas: Mapping[str, sympy.Expr], dims, sizes, numbers=(), accuracy: int = 4):
@@ -97,32 +71,6 @@ def test_residual_of_a_band_limited_periodic_solution_is_rounding(sizes: Mapping
     assert norms["equation"].item() < 1e-13
     wrong = solved(DARCY, {"a": A, "u": 1.01 * U, "f": F}, ("y", "x"), sizes)
     assert wrong["equation"].item() > 1e-3
-
-
-# An evolution with ends: nonlinear, a variable coefficient, a number of the sample, a flux and an initial value.
-FLOW = pm.Problem(
-    coordinates={"x": (0, 1), "t": (0, 0.5)},
-    time="t",
-    unknowns="u",
-    parameters={"nu": {"range": (0.1, 0.4)}},
-    inputs={"c": {"over": ["x"]}, "u0": {"over": ["x"]}, "g": {"over": ["t"]}, "s": {"over": ["x", "t"]}},
-    equations="u_t + u*u_x = nu*d(c*u_x, x) + s",
-    conditions=[
-        pm.Initial(u="u0"),
-        pm.Dirichlet(u=0, on="boundary.left"),
-        pm.Neumann(u="g", on="boundary.right"),
-    ],
-)
-V = sympy.exp(-T) * sympy.sin(2 * X)
-C = 1 + X**2 / 2
-FLOW_EXACT = {
-    "u": V,
-    "nu": 0.3,
-    "c": C,
-    "u0": V.subs(T, 0),
-    "g": V.diff(X).subs(X, 1),
-    "s": V.diff(T) + V * V.diff(X) - sympy.Float(0.3) * (C * V.diff(X)).diff(X),
-}
 
 
 @pytest.mark.parametrize("accuracy", [4, 6])
@@ -393,83 +341,3 @@ def test_sizes_do_not_change_the_loss_when_units_do():
         return EquationLoss.of(problem, signature, inputs, grid)(Fixed(outputs), inputs, grid)[0].item()
 
     assert heat(length, time, size) == pytest.approx(heat(1.0, 1.0, 1.0), rel=1e-9)
-
-
-def refused(problem: pm.Problem = FLOW, numbers=("nu",), change=lambda signature: signature, sizes=None, **inputs):
-    dims = tuple(dim for dim in ("t", "y", "x") if dim in problem.names.coordinates)
-    grid = grid_of(problem, sizes or {"x": 9, "y": 9, "t": 9})
-    signature = change(signature_of(problem, dims, numbers))
-    example = {q.name: torch.ones(2, *(len(grid[dim]) for dim in q.dims), dtype=FLOAT) for q in signature.inputs}
-    return EquationLoss.of(problem, signature, {**example, **inputs}, grid)
-
-
-TWO_PHASE = torch.where(torch.arange(9) > 3, 12.0, 3.0).double().expand(2, 9)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"numbers": ()}, "the parameter 'nu', which differs from sample to sample"),
-        (
-            {"change": lambda s: Signature(s.inputs[1:], s.outputs, s.axes)},
-            "the input function 'c', which is not given",
-        ),
-        ({"change": lambda s: Signature(s.inputs, (Quantity("w", ("t", "x")),), s.axes)}, "'u', which is no output"),
-        ({"change": lambda s: Signature(s.inputs, (Quantity("u", ("x",)),), s.axes)}, "over x, t, the outputs over x"),
-        ({"change": lambda s: Signature(s.inputs, s.outputs, s.axes, March(1, 1, 0.1))}, "leave out 'history'"),
-        ({"change": lambda s: Signature(s.inputs, s.outputs, s.axes, masked=True)}, "on boxes only"),
-        ({"c": TWO_PHASE}, "derivative of 'c', which jumps"),
-        ({"sizes": {"x": 4, "t": 9}}, "needs at least 5 points, there are 4"),
-        (
-            {
-                "problem": pm.Problem(
-                    coordinates={"x": (0, 1)},
-                    unknowns="u",
-                    inputs={"f": {"over": ["x"]}},
-                    equations="u_x + integral(u, x, 0, 1) = f",
-                    conditions=pm.Dirichlet(u=0, on="boundary.left"),
-                ),
-                "numbers": (),
-            },
-            "the integral of an unknown",
-        ),
-        (
-            {
-                "problem": pm.Problem(
-                    coordinates={"x": (0, 1)},
-                    unknowns="u",
-                    inputs={"f": {"over": ["x"]}},
-                    equations="d(u, x, 5) = f",
-                    conditions=pm.Dirichlet(u=0),
-                ),
-                "numbers": (),
-            },
-            "at most order 4",
-        ),
-    ],
-)
-def test_what_cannot_be_evaluated_is_refused(options: dict, message: str):
-    with pytest.raises(InputError, match=message):
-        refused(**options)
-
-
-def test_jumps_are_allowed_where_no_derivative_is_taken():
-    assert refused(u0=TWO_PHASE).statements
-
-
-def test_samples_from_elsewhere_are_refused():
-    grid = {"x": torch.linspace(0, 2, 9, dtype=FLOAT), "t": torch.linspace(0, 0.5, 9, dtype=FLOAT)}
-    signature = signature_of(FLOW, ("t", "x"), ("nu",))
-    inputs = {q.name: torch.ones(1, *(9 for _ in q.dims), dtype=FLOAT) for q in signature.inputs}
-    with pytest.raises(InputError, match="from 0 to 2 in the samples, but from 0 to 1"):
-        EquationLoss.of(FLOW, signature, inputs, grid)
-
-
-def test_the_problem_of_a_file():
-    assert problem_of_data({"spec": FLOW.to_yaml()}) == FLOW
-    with pytest.raises(InputError, match="does not say which equation"):
-        problem_of_data({"spec": ""}, "a.h5")
-
-
-def test_derivatives_of_inputs_in_the_flow():
-    assert input_jets(FLOW) == (("c", (0, 0)), ("c", (1, 0)), ("g", (0, 0)), ("s", (0, 0)), ("u0", (0, 0)))

@@ -134,6 +134,16 @@ def test_what_broke_down_goes_back_to_the_last_good_epoch(monkeypatch):
     assert run(broken).state.step == 0
 
 
+def test_a_member_that_breaks_down_in_its_last_epoch_is_not_taken_for_finished(monkeypatch):
+    monkeypatch.setattr("pdeml.train.operator._KEEP", 1)
+    task = make_ensemble(Fitting(epochs=3, batch=10, rate=0.02))
+    task.task(0).train.poison = 2
+    outcome = run(task)
+    assert outcome.diverged is not None
+    assert (outcome.state.step, outcome.state.facts["member"]) == (2, 0)
+    assert all(torch.isfinite(tensor).all() for tensor in outcome.state.tensors.values())
+
+
 def test_training_ends_without_gain_on_validation_and_keeps_the_best_weights():
     seen = Recorder()
     fitting = Fitting(epochs=60, batch=4, rate=0.3, schedule="constant", patience=2)
