@@ -12,24 +12,30 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pdeml import errors
+    from pdeml.data.operator import OperatorData
     from pdeml.expr import symbols
     from pdeml.field import Field
     from pdeml.geometry import Box, Disk, Interval, Polygon, Rectangle
     from pdeml.problem import Condition, Dirichlet, Final, Initial, Neumann, Periodic, Problem, manufactured
     from pdeml.run import generate, load, solve
-    from pdeml.solvers import PINN, ReferenceSolver
+    from pdeml.solvers import FNO, PINN, TFNO, DeepONet, MgNO, ReferenceSolver
 
 __all__ = [
+    "FNO",
     "PINN",
+    "TFNO",
     "Box",
     "Condition",
+    "DeepONet",
     "Dirichlet",
     "Disk",
     "Field",
     "Final",
     "Initial",
     "Interval",
+    "MgNO",
     "Neumann",
+    "OperatorData",
     "Periodic",
     "Polygon",
     "Problem",
@@ -59,7 +65,8 @@ _HOMES = {
         "manufactured",
     ),
     "pdeml.run": ("generate", "load", "solve"),
-    "pdeml.solvers": ("PINN", "ReferenceSolver"),
+    "pdeml.data.operator": ("OperatorData",),
+    "pdeml.solvers": ("FNO", "PINN", "TFNO", "DeepONet", "MgNO", "ReferenceSolver"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

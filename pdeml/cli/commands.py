@@ -7,12 +7,15 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdeml.cli.converting import convert, file_names
-from pdeml.cli.generating import first_comment, generate, validate_recipe
+from pdeml.cli.generating import first_comment, generate, generation_progress, validate_recipe
+from pdeml.cli.planned import describe_plan
+from pdeml.cli.progress import sample_progress
+from pdeml.cli.world import is_first
 from pdeml.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,11 +62,9 @@ def validate(arguments: Namespace) -> int:
         return validate_recipe(document)
     from pdeml.run import make_plan  # only here: it loads torch, and a wrong spec is told without
 
-    plan = make_plan(document)
-    print(plan.problem.summary().partition("\n  warnings\n")[0])
-    for title, lines in _planned(plan).items():
-        print(f"  {title}", *(f"    {line}" for line in lines), sep="\n")
-    _warn(plan.problem.warnings)
+    plan = make_plan(document, generate=False)
+    print(describe_plan(plan))
+    _warn(plan.warnings)
     return 0
 
 
@@ -73,25 +74,36 @@ def train(arguments: Namespace) -> int:
 
     device = [] if arguments.device is None else [f"device={arguments.device}"]
     with _device_in_words(arguments.device):
-        document = _document(arguments.spec, [*arguments.set, *device])
+        document = _document(arguments.spec, [*arguments.set, *device], training=True)
         from pdeml.run import train_spec  # only here: it loads torch, and a wrong spec is told without
 
-        with _progress(run_name(document), arguments.quiet) as callbacks:
+        quiet = arguments.quiet or not is_first()
+        name = run_name(document)
+        with _progress(name, quiet) as callbacks, ExitStack() as until_planned:
+            samples = until_planned.enter_context(generation_progress(f"{name}, samples", quiet))
+
+            def announce(plan: RunPlan) -> None:
+                until_planned.close()  # one bar at a time
+                _warn([] if quiet else plan.warnings)
+
             result = train_spec(
                 document,
                 arguments.out,
                 resume=arguments.resume,
                 overwrite=arguments.overwrite,
                 callbacks=callbacks,
-                announce=None if arguments.quiet else lambda plan: _warn(plan.problem.warnings),
+                announce=announce,
+                generation={"watch": samples.watch, "announce": samples.announce},
             )
     folder = result.folder.path
+    if result.status == "interrupted" and not is_first():
+        return 128 + (result.signal or 2)
     if result.status == "interrupted":
         again = f"pdeml train {shlex.quote(str(folder / 'spec.yaml'))} --out {shlex.quote(str(folder))} --resume"
         reason = result.solution.record.reason
         print(f"{reason} at step {result.solution.record.steps}; to go on: {again}", file=sys.stderr)
         return 128 + (result.signal or 2)
-    if not arguments.quiet:
+    if not quiet:
         if result.status == "already":
             print(f"{folder} is finished already, nothing to do: {result.solution.verdict}")
         else:
@@ -102,8 +114,7 @@ def train(arguments: Namespace) -> int:
 
 def predict(arguments: Namespace) -> int:
     """Evaluate a run elsewhere."""
-    from pdeml.run import find_run
-    from pdeml.run import predict as evaluate_run
+    from pdeml.run import find_run, write_prediction
 
     folder = find_run(arguments.run)
     target = Path(arguments.output) if arguments.output else folder.path / "prediction.h5"
@@ -112,12 +123,20 @@ def predict(arguments: Namespace) -> int:
         raise InputError(f"-o {target}: predictions are field files; end the name in .h5, .hdf5 or .nc")
     grid = None if arguments.grid is None else _grid(arguments.grid)
     values = _parameters(arguments.set)
-    field = evaluate_run(folder, grid=grid, points=arguments.points, data=arguments.data, parameters=values)
-    field.to_hdf5(target)
-    if field.mask is not None:
-        outside = int(field.mask.size - field.mask.sum())
-        _warn([f"{outside} of {field.mask.size} points lie outside the geometry: NaN there"] if outside else [])
-    print(f"wrote {target}: {field!r}")
+    progress = nullcontext() if arguments.data is None else sample_progress(target.name)
+    with progress as show:
+        wrote, told = write_prediction(
+            folder,
+            target,
+            grid=grid,
+            points=arguments.points,
+            data=arguments.data,
+            parameters=values,
+            names=file_names(arguments),
+            progress=show,
+        )
+    _warn(told)
+    print(f"wrote {target}: {wrote}")
     return 0
 
 
@@ -126,7 +145,7 @@ def evaluate(arguments: Namespace) -> int:
     from pdeml.run import evaluate as measure
     from pdeml.run import find_run
 
-    found = measure(find_run(arguments.run), arguments.data)
+    found = measure(find_run(arguments.run), arguments.data, file_names(arguments))
     print(json.dumps(found.to_json(), indent=2) if arguments.json else found.table())
     return 0
 
@@ -155,8 +174,10 @@ def problems(arguments: Namespace) -> int:
     import pdeml_datasets
     from pdeml.problem import library
 
+    learnt = pdeml_datasets.training()
     recipes = [
-        (name, f"{first_comment(path)} (a recipe: pdeml generate)") for name, path in pdeml_datasets.recipes().items()
+        (name, f"{first_comment(path)} (a recipe: pdeml generate{', pdeml train' if name in learnt else ''})")
+        for name, path in pdeml_datasets.recipes().items()
     ]
     found = [*library.entries(), *recipes]
     wide = max(len(name) for name, _ in found)
@@ -175,34 +196,12 @@ def schema(arguments: Namespace) -> int:
     return 0
 
 
-def _document(spec: str, overrides: list[str]) -> Document:
+def _document(spec: str, overrides: list[str], training: bool = False) -> Document:
     from pdeml.run import find_spec
     from pdeml.spec import apply_overrides
 
-    document = find_spec(spec)
+    document = find_spec(spec, training=training)
     return apply_overrides(document, overrides) if overrides else document
-
-
-def _planned(plan: RunPlan) -> dict[str, list[str]]:
-    """Return the sections that `validate` prints besides the problem's own."""
-    preview, options = plan.preview, plan.solver.model_dump(exclude_none=True)
-    most = ", then ".join(f"{name} for at most {count} steps" for name, count in preview.optimisers)
-    trained = preview.parameters > 0
-    first = f"{preview.parameters} network parameters, {most}" if trained else most
-    solver = [
-        f"{first}, on {preview.device}",
-        *(f"{name}: {count} points" + (" a draw" if trained else "") for name, count in preview.points.items()),
-        *(f"exact by construction: {name}" for name in preview.exact),
-        ", ".join(
-            f"{name} {str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()
-        ),
-        *plan.notes,
-    ]
-    where = [f"{len(plan.points)} points"] if plan.points is not None else []
-    found = {f"solver {plan.solver.kind}": solver}
-    if plan.reference is not None:
-        found["reference"] = [plan.reference.description]
-    return {**found, "export": where or [", ".join(f"{name} {size}" for name, size in plan.grid.items()) + " points"]}
 
 
 def _written(folder: RunFolder) -> list[str]:
@@ -213,6 +212,9 @@ def _written(folder: RunFolder) -> list[str]:
         folder.fields,
         folder.picture,
         folder.history,
+        folder.worst,
+        folder.spectrum,
+        folder.rollout,
         folder.summary,
     )
     return [file.name + ("/" if file.is_dir() else "") for file in files if file.exists()]

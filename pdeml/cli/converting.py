@@ -23,6 +23,8 @@ def convert(arguments: Namespace) -> int:
 
     names = file_names(arguments)
     target = Path(arguments.out)
+    if target.suffix.lower() == ".pt2":
+        return _export(arguments, target)
     with nullcontext() if arguments.quiet else sample_progress(target.name) as show:
         wrote = write_anew(
             arguments.path,
@@ -37,6 +39,22 @@ def convert(arguments: Namespace) -> int:
         print(f"wrote {target}: {wrote}, {size_text(target.stat().st_size)}")
         if arguments.to in NOT_KEPT:
             print(NOT_KEPT[arguments.to])
+    return 0
+
+
+def _export(arguments: Namespace, target: Path) -> int:
+    """Write the operator of a run as a program of `torch.export`."""
+    from pdeml.run import find_run
+    from pdeml.run.api import restore
+
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent}; create it first")
+    solution = restore(find_run(arguments.path))
+    if not hasattr(solution, "export"):
+        raise InputError(f"{arguments.path} is no operator; only operators are exported as .pt2")
+    wrote = solution.export(target)
+    if not arguments.quiet:
+        print(f"wrote {target}: {wrote}")
     return 0
 
 

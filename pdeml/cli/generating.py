@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pdeml.run import GenerationPlan, GenerationResult
     from pdeml.spec import Document
 
-__all__ = ["LARGE_ERROR", "first_comment", "generate", "validate_recipe"]
+__all__ = ["LARGE_ERROR", "first_comment", "generate", "generation_progress", "validate_recipe"]
 
 LARGE_ERROR = 0.01
 """Estimated relative L2 error of sample 0 above which the user is warned."""
@@ -30,7 +30,7 @@ def generate(arguments: Namespace) -> int:
     from pdeml.run import generate_spec  # only here: it loads torch, and a wrong recipe is told without
     from pdeml.run.finding import run_name
 
-    with _progress(run_name(document), arguments.quiet) as progress:
+    with generation_progress(run_name(document), arguments.quiet) as progress:
         result = generate_spec(
             document,
             arguments.output,
@@ -138,7 +138,8 @@ class _Told(_Progress):
 
 
 @contextmanager
-def _progress(name: str, quiet: bool) -> Iterator[_Progress]:
+def generation_progress(name: str, quiet: bool) -> Iterator[_Progress]:
+    """Yield what is told the plan of a generation and the number of finished samples."""
     if quiet:
         yield _Progress()
     else:

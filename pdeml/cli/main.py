@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TypeGuard
 
+from pdeml.cli.world import is_first
 from pdeml.errors import InputError, PdemlError
 
 __all__ = ["main"]
@@ -76,6 +77,8 @@ def _is_impossible_name(error: Exception) -> TypeGuard[OSError]:
 
 
 def _say(text: str) -> None:
+    if not is_first():
+        return  # all processes of torchrun fail alike; one says so
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

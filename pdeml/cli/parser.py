@@ -20,7 +20,7 @@ COMMANDS = {
     "plot": "pictures of a run, of a field file, or of a spec's geometry",
     "generate": "make a data set with a reference solver -> NAME.h5",
     "inspect": "what is in a run, a data set (of ours or another's) or a field file",
-    "convert": "a data set of any known format -> pdeml HDF5, or a file of The Well",
+    "convert": "a data set of any known format -> pdeml HDF5, or a file of The Well; an operator -> torch.export",
     "problems": "the shipped problem library and recipes, one line each",
     "schema": "the JSON Schema of a spec, for editors",
 }
@@ -106,17 +106,20 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--grid", metavar="x=512,t=201", help="points along each coordinate")
     where.add_argument("--points", metavar="FILE", help="a CSV file whose header names the coordinates")
-    where.add_argument("--data", metavar="FILE", help="a field file, at whose points it is evaluated")
+    text = "a field file, at whose points it is evaluated; of an operator a data set of its inputs, of any size"
+    parser.add_argument("--data", metavar="FILE", help=text)
     parser.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="value of a parameter that has a range"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="the HDF5 file (default: RUN/prediction.h5)")
+    _names(parser)
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="folder of a run")
-    parser.add_argument("--data", metavar="FILE", help="a field file to compare with")
+    parser.add_argument("--data", metavar="FILE", help="a field file to compare with; of an operator a data set")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    _names(parser)
 
 
 def _plot(parser: argparse.ArgumentParser) -> None:
@@ -148,8 +151,9 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", metavar="IN", help="a data set of any known format: a file or a folder")
-    parser.add_argument("out", metavar="OUT", help="the HDF5 file to write")
+    text = "a data set of any known format: a file or a folder; for OUT.pt2 the run of an operator"
+    parser.add_argument("path", metavar="IN", help=text)
+    parser.add_argument("out", metavar="OUT", help="the HDF5 file to write; .pt2: a program of torch.export")
     _names(parser)
     parser.add_argument("--to", metavar="pdeml|well", default="pdeml", help="format to write (default: pdeml)")
     parser.add_argument("--gzip", metavar="LEVEL", default="0", help="compress: 1 (fast) to 9 (small); default: 0")

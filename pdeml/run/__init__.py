@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pdeml.run.inspection import inspect
     from pdeml.run.pictures import plot
     from pdeml.run.plan import RunPlan, make_plan
-    from pdeml.run.prediction import predict
+    from pdeml.run.prediction import predict, write_prediction
     from pdeml.run.training import RunResult, train_spec
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "predict",
     "solve",
     "train_spec",
+    "write_prediction",
 ]
 
 _HOMES = {
@@ -67,7 +68,7 @@ _HOMES = {
     "pdeml.run.inspection": ("inspect",),
     "pdeml.run.pictures": ("plot",),
     "pdeml.run.plan": ("RunPlan", "make_plan"),
-    "pdeml.run.prediction": ("predict",),
+    "pdeml.run.prediction": ("predict", "write_prediction"),
     "pdeml.run.training": ("RunResult", "train_spec"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

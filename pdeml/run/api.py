@@ -10,16 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pdeml.data.operator import OperatorData
 from pdeml.errors import FileFormatError, InputError, one_of
 from pdeml.field import Error
 from pdeml.problem import Problem
-from pdeml.run.finding import find_run
+from pdeml.run.datafiles import data_of
+from pdeml.run.finding import find_run, run_name
 from pdeml.run.folder import RunFolder
 from pdeml.run.generating import GenerationResult, generate_spec
 from pdeml.run.plan import choose, make_problem, make_solver
 from pdeml.run.recipes import find_recipe
 from pdeml.solvers import KINDS, Solution, SolverOptions, solver_class
-from pdeml.spec import load_spec
+from pdeml.solvers.operator import OperatorSolver, as_data
+from pdeml.solvers.operator_solution import OperatorSolution
+from pdeml.spec import Document, load_spec, to_plain
 from pdeml.train import RichProgress, TrainState, load_state
 
 __all__ = ["generate", "load", "noted", "restore", "solve"]
@@ -27,13 +31,13 @@ __all__ = ["generate", "load", "noted", "restore", "solve"]
 
 def solve(
     problem: Problem | None = None, solver: str | SolverOptions = "auto", data: Any = None, **options: Any
-) -> Solution:
+) -> Solution | OperatorSolution:
     """Solve a problem.
 
     Args:
         problem: equations, domain and conditions.
         solver: ``auto``, the name of a method such as ``pinn``, or a solver such as ``pm.PINN(width=32)``.
-        data: observations or samples, for solvers that use them.
+        data: samples, for solvers that learn operators: a `pdeml.OperatorData`, a mapping of its arguments, or a file.
         **options: of the method, if it is given by name.
 
     Returns: the solution; its report says what ``auto`` chose.
@@ -54,7 +58,7 @@ def solve(
         return _fit(solver, problem, data)
     if not isinstance(solver, str):
         raise InputError(f"the solver must be a name or a solver, got {solver!r:.100}")
-    kind, notes = choose(solver)
+    kind, notes = choose(solver, None if data is None or solver != "auto" else as_data(data, "auto"))
     if kind not in KINDS:
         raise InputError(one_of(kind, ["auto", *KINDS], "a solver that exists"))
     return noted(_fit(solver_class(kind)(**options), problem, data), notes)
@@ -94,7 +98,7 @@ def generate(
     return generate_spec(document, output, resume=resume, overwrite=overwrite)
 
 
-def _fit(solver: SolverOptions, problem: Problem | None, data: Any) -> Solution:
+def _fit(solver: SolverOptions, problem: Problem | None, data: Any) -> Solution | OperatorSolution:
     """Fit, with a progress bar if somebody looks at the terminal."""
     if not sys.stderr.isatty():
         return solver.fit(problem, data)
@@ -102,7 +106,7 @@ def _fit(solver: SolverOptions, problem: Problem | None, data: Any) -> Solution:
         return solver.fit(problem, data, callbacks=(bar,))
 
 
-def load(folder: str | os.PathLike[str]) -> Solution:
+def load(folder: str | os.PathLike[str]) -> Solution | OperatorSolution:
     """Read what `Solution.save` wrote, or a run directory.
 
     Args:
@@ -115,7 +119,7 @@ def load(folder: str | os.PathLike[str]) -> Solution:
     return restore(find_run(folder))
 
 
-def restore(folder: RunFolder) -> Solution:
+def restore(folder: RunFolder) -> Solution | OperatorSolution:
     """Rebuild the solution of a run directory; see `load`."""
     document = load_spec(folder.spec)
     problem, (solver, _) = make_problem(document), make_solver(document)
@@ -127,6 +131,9 @@ def restore(folder: RunFolder) -> Solution:
         raise FileFormatError(f"{folder.summary}: lacks {error}; is it damaged?") from None
     except InputError as error:
         raise FileFormatError(f"{folder.path}: {error.message}") from None
+    if isinstance(solver, OperatorSolver):
+        told = {"source": to_plain(document.spec).get("data"), "title": run_name(document)}
+        return replace(solution, data=_known_data(document), **told)
     try:
         errors = {name: _error(entry) for name, entry in (summary.get("errors") or {}).items()}
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -134,7 +141,7 @@ def restore(folder: RunFolder) -> Solution:
     return replace(solution, errors=errors, floor=float(summary.get("reference_floor") or 0.0))
 
 
-def noted(solution: Solution, notes: tuple[str, ...]) -> Solution:
+def noted(solution: Any, notes: tuple[str, ...]) -> Any:
     """Return the solution with further notes in its record."""
     if not notes:
         return solution
@@ -150,6 +157,16 @@ def _unfinished(folder: RunFolder, solver: SolverOptions, state: TrainState) -> 
         "seed": getattr(solver, "seed", 0),
         "reason": f"unfinished, checkpoint of {Path(folder.path)} at step {state.step}",
     }
+
+
+def _known_data(document: Document) -> OperatorData | None:
+    """Return the data of a run; none where they are not there any more."""
+    if not document.spec.data:
+        return None
+    try:
+        return data_of(document, generate=False)
+    except InputError:
+        return None
 
 
 def _error(entry: Mapping[str, Any]) -> Error:

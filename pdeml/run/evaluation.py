@@ -13,7 +13,9 @@ from pdeml.reference import make_reference
 from pdeml.run.api import restore
 from pdeml.run.comparing import errors_of, floor_of, with_reference
 from pdeml.run.folder import RunFolder, finite
+from pdeml.run.operator_evaluation import OperatorEvaluation, evaluate_operator
 from pdeml.run.prediction import evaluate_like, export_field
+from pdeml.solvers.operator_solution import OperatorSolution
 from pdeml.spec import load_spec
 
 __all__ = ["Evaluation", "evaluate"]
@@ -54,17 +56,24 @@ class Evaluation:
         return "\n".join([*lines, f"at {self.points} points, against {self.reference}"])
 
 
-def evaluate(folder: RunFolder, data: str | os.PathLike[str] | None = None) -> Evaluation:
+def evaluate(
+    folder: RunFolder, data: str | os.PathLike[str] | None = None, names: Mapping[str, Any] | None = None
+) -> Evaluation | OperatorEvaluation:
     """Measure the errors of a run.
 
     Args:
         folder: of the run.
-        data: a field file to compare with, at its own points; default: the spec's reference on the export grid.
+        data: a field file to compare with, at its own points; default: the spec's reference on the export grid. Of an
+            operator a data set, on any grid; default: the parts of the data that it was trained on.
+        names: ``inputs``, ``outputs`` and ``coordinates`` of a data set that does not say.
 
     Raises:
         InputError: there is no reference, or it does not fit.
     """
     solution = restore(folder)
+    if isinstance(solution, OperatorSolution):
+        return evaluate_operator(folder, solution, data, names)
+    _refuse_names(names)
     if data is not None:
         given = Field.from_hdf5(data)
         found = evaluate_like(solution, given, os.fspath(data))
@@ -83,3 +92,9 @@ def evaluate(folder: RunFolder, data: str | os.PathLike[str] | None = None) -> E
         name, floor = reference.description, floor_of(field, solution.problem, reference)
     count = int(field.mask.sum()) if field.mask is not None else field.values[field.unknowns[0]].size
     return Evaluation(str(folder.path), name, floor, errors_of(field), count)
+
+
+def _refuse_names(names: Mapping[str, Any] | None) -> None:
+    given = [f"--{key}" for key, value in (names or {}).items() if value]
+    if given:
+        raise InputError(f"{given[0]}: is for the data sets of operators; field files name their coordinates")

@@ -16,12 +16,13 @@ __all__ = ["find_run", "find_spec", "run_name"]
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
-def find_spec(text: str | os.PathLike[str], recipe: bool = False) -> Document:
+def find_spec(text: str | os.PathLike[str], recipe: bool = False, training: bool = False) -> Document:
     """Read a spec: a file, or the name of a shipped problem or recipe where there is no such file.
 
     Args:
         text: the file or name.
         recipe: whether a recipe is meant where a problem has the same name.
+        training: whether the name of a recipe means the learning of an operator from its samples.
 
     Raises:
         SpecError: the file is wrong.
@@ -35,7 +36,8 @@ def find_spec(text: str | os.PathLike[str], recipe: bool = False) -> Document:
     from pdeml.problem import library  # only here: it loads sympy
 
     problems = {name: library.path(name) for name in library.names()}
-    shipped = {**problems, **pdeml_datasets.recipes(), **({} if recipe else problems)}
+    learnt = pdeml_datasets.training() if training else {}
+    shipped = {**problems, **pdeml_datasets.recipes(), **learnt, **({} if recipe else problems)}
     if given in shipped:
         return load_spec(shipped[given])
     here = sorted(str(file) for file in (*Path().glob("*.yaml"), *Path().glob("*.yml")))[:200]

@@ -16,7 +16,8 @@ __all__ = ["HEADER", "RunFolder", "finite", "read_json"]
 
 HEADER = "# Resolved by pdeml; `pdeml train` on this file repeats the run."
 CHECKPOINT_FORMAT, SUMMARY_FORMAT = "checkpoint/1", "run/1"
-_FILES = ("summary.json", "metrics.jsonl", "fields.h5", "fields.png", "history.png", "prediction.h5")
+_PICTURES = ("fields.png", "history.png", "worst.png", "spectrum.png", "rollout.png")
+_FILES = ("summary.json", "metrics.jsonl", "fields.h5", "prediction.h5", *_PICTURES)
 _CHECKPOINT_FILES = ("state.safetensors", "checkpoint.json")
 _MAX_JSON = 2**26
 
@@ -71,6 +72,21 @@ class RunFolder:
     def history(self) -> Path:
         """The picture of loss and error."""
         return self.path / "history.png"
+
+    @property
+    def worst(self) -> Path:
+        """The picture of the test sample that an operator gets most wrong."""
+        return self.path / "worst.png"
+
+    @property
+    def spectrum(self) -> Path:
+        """The picture of an operator's error over wave numbers."""
+        return self.path / "spectrum.png"
+
+    @property
+    def rollout(self) -> Path:
+        """The picture of the error over time, of an operator that goes on in time."""
+        return self.path / "rollout.png"
 
     @property
     def summary(self) -> Path:

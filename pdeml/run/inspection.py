@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -99,7 +100,8 @@ def _run(folder: RunFolder) -> Iterator[str]:
         yield from _summary(summary)
     if folder.state.is_file():
         shapes, meta = tensor_shapes(folder.state)
-        yield f"  checkpoint: step {meta.get('step')}, {len(shapes)} tensors, z of {shapes.get('z', ('?',))[0]} numbers"
+        numbers = f"z of {shapes['z'][0]}" if "z" in shapes else str(sum(map(math.prod, shapes.values())))
+        yield f"  checkpoint: step {meta.get('step')}, {len(shapes)} tensors, {numbers} numbers"
     elif not summary:
         yield "  checkpoint: none yet"
     if folder.metrics.is_file():
@@ -139,12 +141,19 @@ def _field(path: Path) -> Iterator[str]:
         kind = attrs["pdeml_format"]
         yield f"{path.name}: field ({kind})" + (f", {attrs['title']}" if attrs.get("title") else "")
         arrays = {
-            name: item for name, item in file.items() if isinstance(item, h5py.Dataset) and item.shape is not None
+            name: item
+            for name, item in file.items()
+            if isinstance(item, h5py.Dataset) and item.shape is not None and not _is_bare_dimension(item)
         }
         for name, item in arrays.items():
             yield f"  {name}{_dims(item)}" + _about(item)
         shown = {key: attrs[key] for key in ("pdeml_version", "seed", "history") if key in attrs}
         yield "  " + ", ".join(f"{key}: {value}" for key, value in shown.items())
+
+
+def _is_bare_dimension(item: h5py.Dataset) -> bool:
+    """Whether this is a dimension without values, which netCDF marks so."""
+    return str(item.attrs.get("NAME", b"")).find("netCDF dimension but not a netCDF variable") >= 0
 
 
 def _dims(item: h5py.Dataset) -> str:

@@ -72,7 +72,8 @@ def draw_history(metrics: Path, path: Path) -> str | None:
             curves[name] = tuple(zip(*found, strict=True))
     if not curves:
         return f"no {path.name}: there are no metrics"
-    errors = {"at held-out points": curves.pop("error")} if "error" in curves else None
+    where = "validation" if any("gradient" in row for row in rows) else "at held-out points"
+    errors = {where: curves.pop("error")} if "error" in curves else None
     labels = {"loss": "on training points", "residual": "on fresh points"}
     save_figure(plot_history({labels[name]: curve for name, curve in curves.items()}, errors), path)
     return None
@@ -113,9 +114,24 @@ def _plot_run(folder: RunFolder, output: str | os.PathLike[str] | None, ending: 
         raise FileFormatError(f"{folder.path}: has neither fields.h5 nor a checkpoint yet; nothing to draw")
     target = Path(output) if output is not None else folder.picture.with_suffix(ending)
     field.plot(target)
-    if output is None and ending == ".png" and draw_history(folder.metrics, folder.history) is None:
-        return target, folder.history
-    return (target,)
+    if output is not None or ending != ".png":
+        return (target,)
+    drawn = [target] if draw_history(folder.metrics, folder.history) is not None else [target, folder.history]
+    return (*drawn, *_plot_operator(folder))
+
+
+def _plot_operator(folder: RunFolder) -> tuple[Path, ...]:
+    """Draw the errors of an operator over its data anew, where these are still there."""
+    if not folder.is_finished or not folder.read_summary().get("scores"):
+        return ()
+    from pdeml.run.api import restore
+    from pdeml.run.operator_pictures import draw_operator
+
+    solution = restore(folder)
+    if getattr(solution, "data", None) is None:
+        return ()
+    draw_operator(solution, folder)
+    return tuple(path for path in (folder.worst, folder.spectrum, folder.rollout) if path.is_file())
 
 
 def _plot_spec(what: str | os.PathLike[str], output: str | os.PathLike[str] | None) -> tuple[Path, ...]:

@@ -11,20 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from pdeml.errors import InputError
+from pdeml.data.operator import OperatorData
+from pdeml.data.signature import Signature
+from pdeml.errors import InputError, one_of
 from pdeml.expr import parse_constant
 from pdeml.field import grid_points, grid_sizes
 from pdeml.problem import Problem, from_spec
 from pdeml.reference import Reference, make_reference
 from pdeml.run.comparing import HeldOut, held_out
+from pdeml.run.datafiles import Made, data_entry, data_of, recipe_of
 from pdeml.run.finding import run_name
 from pdeml.run.folder import HEADER
 from pdeml.run.points import read_points
 from pdeml.solvers import KINDS, Preview, SolverOptions, solver_class
-from pdeml.spec import Document, Spec, SpecError, dump_spec, make_spec, to_plain
+from pdeml.solvers.operator import OperatorSolver
+from pdeml.spec import DataSpec, Document, Spec, SpecError, dump_spec, make_spec, to_plain
 
 __all__ = ["RunPlan", "choose", "make_plan", "make_problem", "make_solver"]
 
+MOST_FOURIER = 3
+"""Dimensions that Fourier layers are there for."""
 _SHARED = ("seed", "device", "precision")
 """Keys of the spec that are options of the solver."""
 
@@ -35,25 +41,47 @@ class RunPlan:
 
     Args:
         name: of the run.
-        problem: what is solved.
+        problem: what is solved; none where an operator is learnt from samples alone.
+        data: samples to learn an operator from, or none.
         solver: the method with its options.
-        preview: what the solver will do with the problem.
+        preview: what the solver will do with the problem; none where its data set is still to be generated.
         reference: what the solution is compared with, or none.
-        grid: points per coordinate of ``fields.h5``.
+        grid: points per coordinate of ``fields.h5``; of an operator those that differ from its data.
         points: (N, D) in place of the grid, or none.
         resolved: the spec with overrides, defaults and absolute paths written out.
         notes: what was chosen, for the report.
+        recipe: what makes the data, if a recipe does.
     """
 
     name: str
-    problem: Problem
+    problem: Problem | None
+    data: OperatorData | None
     solver: SolverOptions
-    preview: Preview
+    preview: Preview | None
     reference: Reference | None
     grid: Mapping[str, int]
     points: np.ndarray | None
     resolved: Spec
     notes: tuple[str, ...]
+    recipe: Made | None = None
+
+    @property
+    def signature(self) -> Signature | None:
+        """What an operator maps, where it is learnt from samples."""
+        if not isinstance(self.solver, OperatorSolver) or self.data is None:
+            return None
+        history = self.solver.history
+        return self.data.told(self.problem).signature(None if history is None else (history, self.solver.window))
+
+    @property
+    def warnings(self) -> tuple[Any, ...]:
+        """What is allowed but probably not meant."""
+        return () if self.problem is None else tuple(self.problem.warnings)
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether an operator is learnt, and not one problem solved."""
+        return isinstance(self.solver, OperatorSolver)
 
     @cached_property
     def held_out(self) -> HeldOut | None:
@@ -68,8 +96,13 @@ class RunPlan:
         return f"{HEADER}\n{dump_spec(self.resolved)}"
 
 
-def make_plan(document: Document) -> RunPlan:
+def make_plan(document: Document, generate: bool = True, generation: Mapping[str, Any] | None = None) -> RunPlan:
     """Build what a spec describes.
+
+    Args:
+        document: the spec.
+        generate: whether a data set that a recipe makes is generated now, if it is not there.
+        generation: ``watch`` and ``announce`` of that; see `pdeml.run.datafiles.data_of`.
 
     Raises:
         SpecError: anything in the spec that cannot be done, with file, line and path.
@@ -77,14 +110,19 @@ def make_plan(document: Document) -> RunPlan:
     _refuse_what_is_to_come(document)
     name = run_name(document)
     problem = make_problem(document, name)
+    if document.spec.data:
+        return _operator_plan(document, name, problem, generate, generation or {})
     solver, notes = make_solver(document)
+    if isinstance(solver, OperatorSolver):
+        _refuse_nothing_to_learn_from(document, problem, solver)
+        return _learnt(document, name, problem, None, solver, notes)
     with _at_home(document, solver):
         preview = solver.preview(problem)
     with document.errors("reference"):
         reference = make_reference(document.spec.reference, problem, document.folder)
     grid, points = _export(document, problem)
     resolved = _resolve(document, name, solver, grid)
-    plan = RunPlan(name, problem, solver, preview, reference, grid, points, resolved, notes)
+    plan = RunPlan(name, problem, None, solver, preview, reference, grid, points, resolved, notes)
     if reference is not None and not reference.costly:
         with document.errors("reference"):
             _ = plan.held_out
@@ -92,25 +130,82 @@ def make_plan(document: Document) -> RunPlan:
     return plan
 
 
-def make_problem(document: Document, name: str | None = None) -> Problem:
-    """Build the problem of a spec under the name of the run; errors name file and line."""
+def _operator_plan(
+    document: Document, name: str, problem: Problem | None, generate: bool, generation: Mapping[str, Any]
+) -> RunPlan:
+    """Plan to learn from samples; what can be refused without them is refused first."""
+    kind = document.spec.solver.kind if document.spec.solver else "auto"
+    solver, notes = make_solver(document) if kind != "auto" else (None, ())
+    data = data_of(document, generate, **generation)
+    if solver is None:
+        solver, notes = make_solver(document, data)
+    return _learnt(document, name, problem, data, solver, notes)
+
+
+def _learnt(
+    document: Document,
+    name: str,
+    problem: Problem | None,
+    data: OperatorData | None,
+    solver: OperatorSolver,
+    notes: tuple[str, ...],
+) -> RunPlan:
+    spec = document.spec
+    if spec.reference is not None:
+        message = "an operator is compared with the outputs of its test samples; remove 'reference'"
+        raise document.error(message, ("reference",))
+    if spec.export is not None and spec.export.points is not None:
+        message = "the fields of an operator are written on a grid; give export.grid (pdeml predict takes --points)"
+        raise document.error(message, ("export", "points"))
+    preview = None
+    if data is not None or not spec.data:
+        with _at_home(document, solver):
+            preview = solver.preview(problem, data)
+        notes = (*notes, *preview.notes, *(data.notes if data is not None else ()))
+    grid = dict((spec.export.grid if spec.export else None) or {})
+    with document.errors("export", "grid"):
+        _check_grid(grid, data, solver)
+    resolved = _resolve(document, name, solver, grid)
+    return RunPlan(name, problem, data, solver, preview, None, grid, None, resolved, notes, recipe_of(document))
+
+
+def _check_grid(grid: Mapping[str, int], data: OperatorData | None, solver: OperatorSolver) -> None:
+    if data is None:
+        return
+    dims = [dim for dim in data.arrays["outputs"][0].dims if solver.history is None or dim != "t"]
+    for dim, size in grid.items():
+        if dim not in dims:
+            raise InputError(one_of(dim, dims, "a coordinate of the outputs"), (dim,))
+        if size < 2:
+            raise InputError(f"a grid needs at least 2 points along {dim!r}, got {size}", (dim,))
+
+
+def make_problem(document: Document, name: str | None = None) -> Problem | None:
+    """Build the problem of a spec, if it has one, under the name of the run; errors name file and line."""
+    if document.spec.problem is None:
+        return None
     with document.errors():
         return from_spec(document.spec.model_copy(update={"name": name or run_name(document)}))
 
 
-def make_solver(document: Document) -> tuple[SolverOptions, tuple[str, ...]]:
+def make_solver(document: Document, data: OperatorData | None = None) -> tuple[SolverOptions, tuple[str, ...]]:
     """Build the solver of a spec, and notes on what was chosen.
+
+    Args:
+        document: the spec.
+        data: samples to learn from, by which ``auto`` chooses.
 
     Raises:
         SpecError: there is no such solver, or an option is wrong.
     """
     spec = document.spec
     with document.errors("solver"):
-        kind, notes = choose(spec.solver.kind if spec.solver else "auto")
+        kind, notes = choose(spec.solver.kind if spec.solver else "auto", data)
         method = solver_class(kind)
     options = dict(spec.solver.options) if spec.solver else {}
-    if spec.solver and spec.solver.tolerance is not None:
-        options["tolerance"] = spec.solver.tolerance
+    for key in ("tolerance", "ensemble"):
+        if spec.solver and getattr(spec.solver, key) is not None:
+            options[key] = getattr(spec.solver, key)
     for key in _SHARED:
         top = getattr(spec, key)
         if key not in spec.given or (key == "precision" and top == "auto"):
@@ -122,27 +217,74 @@ def make_solver(document: Document) -> tuple[SolverOptions, tuple[str, ...]]:
         return method(**{key: _number(method, key, value) for key, value in options.items()}), notes
 
 
-def choose(kind: str) -> tuple[str, tuple[str, ...]]:
-    """Return the kind of solver that ``auto`` stands for, and a note that says why."""
+def choose(kind: str, data: OperatorData | None = None) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of solver that ``auto`` stands for, and a note that says why.
+
+    Args:
+        kind: what is asked for.
+        data: samples to learn from, or none.
+    """
     if kind != "auto":
         return kind, ()
-    return "pinn", ("auto chose 'pinn': the solver there is for problems without data",)
+    if data is None:
+        return "pinn", ("auto chose 'pinn': the solver there is for problems without data",)
+    why = _no_fourier(data)
+    if why is None:
+        return "fno", ("auto chose 'fno': the samples are functions on one regular grid",)
+    return "deeponet", (f"auto chose 'deeponet': {why}",)
+
+
+def _no_fourier(data: OperatorData) -> str | None:
+    """Return why Fourier layers do not suit the samples; None where they do."""
+    dims = data.arrays["outputs"][0].dims
+    if len(dims) > MOST_FOURIER:
+        return f"the outputs have {len(dims)} dimensions"
+    for info in data.arrays["inputs"]:
+        if not set(info.dims) <= set(dims):
+            return f"the input {info.name} stands on another grid than the outputs"
+    for dim in dims:
+        steps = np.diff(data.source.coordinates.get(dim, np.arange(2)))
+        if not np.allclose(steps, steps.mean(), rtol=1e-3):
+            return f"the points along {dim} are not equally spaced"
+    return None
 
 
 def _refuse_what_is_to_come(document: Document) -> None:
-    spec, existing = document.spec, f"solvers that exist: {', '.join(KINDS)}"
+    spec = document.spec
     if spec.generate is not None:
         message = "a recipe for a data set: `pdeml generate` makes it; remove 'generate' to solve the problem itself"
         raise document.error(message, ("generate",))
-    if spec.data:
-        raise document.error(f"no solver uses data yet; remove 'data' and give conditions ({existing})", ("data",))
-    if spec.solver is not None:
-        with document.errors("solver"):
-            solver_class(choose(spec.solver.kind)[0])
-        if spec.solver.ensemble is not None:
-            raise document.error("ensembles are not there yet; remove it", ("solver", "ensemble"))
+    kind = spec.solver.kind if spec.solver else "auto"
+    with document.errors("solver"):
+        method = OperatorSolver if kind == "auto" and spec.data else solver_class(choose(kind)[0])
+    if not issubclass(method, OperatorSolver):
+        _refuse_samples(document, method)
     if spec.kernels == "triton":
         raise document.error("no solver uses fused kernels yet; give auto or torch", ("kernels",))
+
+
+def _refuse_nothing_to_learn_from(document: Document, problem: Problem, solver: OperatorSolver) -> None:
+    if problem.inputs or any(parameter.kind == "range" for parameter in problem.parameters.values()):
+        return
+    raise document.error(
+        f"{solver.kind!r} learns from samples: give data, such as data: {{file: samples.h5}} or data: {{recipe: "
+        "darcy-smooth}; by the equation alone it learns where the problem has 'inputs' that are drawn at random",
+        ("solver", "kind"),
+    )
+
+
+def _refuse_samples(document: Document, method: type[SolverOptions]) -> None:
+    spec = document.spec
+    if spec.data:
+        operators = [kind for kind in KINDS if issubclass(solver_class(kind), OperatorSolver)]
+        raise document.error(
+            f"{method.kind!r} does not use data yet; solvers that learn from samples: {', '.join(operators)}; "
+            "otherwise remove 'data' and give conditions",
+            ("data",),
+        )
+    if spec.solver is not None and spec.solver.ensemble is not None:
+        message = f"{method.kind!r} makes no ensembles yet; remove it"
+        raise document.error(message, ("solver", "ensemble"))
 
 
 def _number(method: type[SolverOptions], key: str, value: Any) -> Any:
@@ -165,11 +307,13 @@ def _at_home(document: Document, solver: SolverOptions) -> Iterator[None]:
         raise
     except InputError as error:
         head = error.path[0] if error.path else None
-        prefix: tuple[str, ...] = ("problem",)
+        prefix: tuple[str, ...] = () if isinstance(solver, OperatorSolver) else ("problem",)
         if head in _SHARED and head in document.spec.given:
             prefix = ()
         elif head in type(solver).model_fields:
             prefix = ("solver",)
+        elif head in DataSpec.model_fields and document.spec.data:
+            prefix = ("data",)
         raise document.error(error.message, (*prefix, *error.path)) from error
 
 
@@ -200,6 +344,8 @@ def _resolve(document: Document, name: str, solver: SolverOptions, grid: Mapping
     for owner, key in (("reference", "file"), ("export", "points")):
         if key in plain.get(owner, {}):
             plain[owner] = {**plain[owner], key: str((document.folder / Path(plain[owner][key])).resolve())}
+    if document.spec.data:
+        plain["data"] = data_entry(document)
     if grid:
         plain["export"] = {"grid": dict(grid)}
     return make_spec(plain)

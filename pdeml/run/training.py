@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,16 @@ from pdeml.run.api import noted, restore
 from pdeml.run.comparing import errors_of, floor_of, with_reference
 from pdeml.run.finding import run_name
 from pdeml.run.folder import RunFolder
+from pdeml.run.operator_pictures import draw_operator
 from pdeml.run.pictures import draw_field, draw_history
 from pdeml.run.plan import RunPlan, make_plan
 from pdeml.solvers import Solution
 from pdeml.solvers.device import choose_device
+from pdeml.solvers.operator_solution import OperatorSolution
 from pdeml.solvers.solution import versions
 from pdeml.spec import Document, load_spec, to_plain
 from pdeml.train import ENDED, Callback, Checkpointer, Interruption, MetricsFile, TrainState, load_state, save_state
+from pdeml.train.distribution import World, current_world
 
 __all__ = ["RunResult", "train_spec"]
 
@@ -45,7 +48,7 @@ class RunResult:
 
     folder: RunFolder
     status: Literal["finished", "already", "interrupted"]
-    solution: Solution
+    solution: Solution | OperatorSolution
     signal: int | None = None
 
 
@@ -57,6 +60,7 @@ def train_spec(
     overwrite: bool = False,
     callbacks: Sequence[Callback] = (),
     announce: Callable[[RunPlan], None] | None = None,
+    generation: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Solve what a spec describes and write a run directory.
 
@@ -67,6 +71,8 @@ def train_spec(
         overwrite: replace the run that is there.
         callbacks: watch the training.
         announce: told the plan once all has been checked, before anything is written.
+        generation: ``watch`` and ``announce`` of a data set that the spec names by its recipe, if it is still to be
+            generated; see `pdeml.run.datafiles.data_of`.
 
     Raises:
         InputError: the spec is wrong or something stands at ``out``; nothing was written then.
@@ -74,16 +80,58 @@ def train_spec(
         RunError: out of memory, or the disk refuses; nothing is half-written.
     """
     folder = RunFolder(Path("runs") / run_name(document) if out is None else Path(out))
+    world = _world(document)
     folder.check_free(resume, overwrite)
-    plan = make_plan(document)
+    plan = _plan(document, world, generation or {})
     same, more = _compare(folder, plan) if resume else (False, False)
     if same and not more and folder.is_finished:
         return RunResult(folder, "already", restore(folder))
     state = _load(folder, plan, more) if same else None
+    world.wait()  # no process writes before all have looked at what is there
+    if not world.is_first:
+        return _follow(plan, folder, state)
     if announce is not None:
         announce(plan)
     with _failures(folder), Interruption().listening() as interruption:
         return _train(plan, folder, state, callbacks, interruption)
+
+
+def _world(document: Document) -> World:
+    """Return the processes that share the work."""
+    on_gpu = torch.cuda.is_available() and document.spec.device != "cpu"
+    return current_world("cuda" if on_gpu else "cpu")
+
+
+def _plan(document: Document, world: World, generation: Mapping[str, Any]) -> RunPlan:
+    """Plan; only the first process generates a data set that is not there, and the others wait for it."""
+    if not world.is_first:
+        world.wait()
+    plan = make_plan(document, generation=generation)
+    if world.is_first:
+        world.wait()
+    return plan
+
+
+def _follow(plan: RunPlan, folder: RunFolder, state: TrainState | None) -> RunResult:
+    """Share the work of the first process, which alone writes and tells."""
+    with _failures(folder), Interruption().listening() as interruption:
+        solution = _fit(plan, state, (interruption,))
+    stopped = interruption.signal is not None or not solution.record.converged
+    return RunResult(folder, "interrupted" if stopped else "finished", solution, interruption.signal)
+
+
+def _fit(plan: RunPlan, state: TrainState | None, callbacks: Sequence[Callback]) -> Any:
+    """Fit; a solver of one problem is told the errors at held-out points, one of operators looks at its own samples."""
+    if plan.is_operator:
+        return plan.solver.fit(plan.problem, plan.data, callbacks=callbacks, state=state, score=False)
+    held = plan.held_out
+    return plan.solver.fit(
+        plan.problem,
+        callbacks=callbacks,
+        state=state,
+        error=held.error if held else None,
+        error_at=held.points if held else None,
+    )
 
 
 def _train(
@@ -95,16 +143,10 @@ def _train(
 ) -> RunResult:
     notes, earlier = _begin(plan, folder, state)
     started = time.perf_counter()
-    held = plan.held_out
     with closing(MetricsFile(folder.metrics, state.step if state else 0)) as metrics:
+        checkpoints = Checkpointer(folder.checkpoint, _CHECKPOINT_SECONDS)
         try:
-            solution = plan.solver.fit(
-                plan.problem,
-                callbacks=(metrics, Checkpointer(folder.checkpoint, _CHECKPOINT_SECONDS), *callbacks, interruption),
-                state=state,
-                error=held.error if held else None,
-                error_at=held.points if held else None,
-            )
+            solution = _fit(plan, state, (metrics, checkpoints, *callbacks, interruption))
         except DivergenceError as error:
             metrics.close()
             if not hasattr(error, "solution"):  # it broke down before there was one
@@ -161,7 +203,7 @@ def _compare(folder: RunFolder, plan: RunPlan) -> tuple[bool, bool]:
     if changes and not more:
         listed = "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in list(changes.items())[:3])
         raise InputError(
-            f"{folder.path} was made with another spec ({listed}); only more solver.steps may be asked for: "
+            f"{folder.path} was made with another spec ({listed}); only more {_length(plan)} may be asked for: "
             "give the same spec, --overwrite, or --out DIR for another folder"
         )
     return True, more
@@ -181,11 +223,19 @@ def _load(folder: RunFolder, plan: RunPlan, more: bool) -> TrainState | None:
     return replace(state, facts={name: fact for name, fact in state.facts.items() if name != ENDED})
 
 
+def _length(plan: RunPlan) -> str:
+    """Return the key that says how long is trained."""
+    return f"solver.{plan.solver.LENGTH}" if plan.is_operator else "solver.steps"
+
+
 def _more_steps(plan: RunPlan, changes: dict[str, tuple[Any, Any]]) -> bool:
     """Whether the only change is that more steps are asked for."""
-    if list(changes) != ["solver.steps"]:
+    if list(changes) != [_length(plan)]:
         return False
-    old, new = changes["solver.steps"]
+    old, new = changes[_length(plan)]
+    if plan.is_operator:
+        # Members of an ensemble are trained one after the other: those that are finished are not begun again.
+        return plan.solver.ensemble == 1 and new > old
     usual = plan.solver.model_copy(update={"steps": None}).preview(plan.problem).steps
     return new is not None and new > (usual if old is None else old)
 
@@ -200,17 +250,23 @@ def _changes(old: Any, new: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
     return {} if old == new else {path: (old, new)}
 
 
-def _export(plan: RunPlan, folder: RunFolder, solution: Solution, status: str = "finished") -> Solution:
+def _export(plan: RunPlan, folder: RunFolder, solution: Any, status: str = "finished") -> Any:
     """Write fields, pictures and, last, the summary; return the solution with its errors."""
-    field = solution.on_grid(**plan.grid) if plan.points is None else solution.at(plan.points)
+    if plan.is_operator:
+        solution = replace(solution, source=to_plain(plan.resolved).get("data"), title=plan.name).scored()
+        field = solution.on_grid(**plan.grid)
+    else:
+        field = solution.on_grid(**plan.grid) if plan.points is None else solution.at(plan.points)
     field = replace(field, attrs={**field.attrs, "spec": plan.text})
     if plan.reference is not None:
         field = with_reference(field, plan.problem, plan.reference)
         floor = floor_of(field, plan.problem, plan.reference)
         solution = replace(solution, errors=errors_of(field), floor=floor)
     field.to_hdf5(folder.fields)
-    notes = [note for note in (draw_field(field, folder.picture), draw_history(folder.metrics, folder.history)) if note]
-    solution = noted(solution, tuple(notes))
+    drawn = [draw_field(field, folder.picture), draw_history(folder.metrics, folder.history)]
+    if plan.is_operator:
+        drawn += draw_operator(solution, folder)
+    solution = noted(solution, tuple(note for note in drawn if note))
     folder.write_summary(
         {
             "name": plan.name,
@@ -243,7 +299,7 @@ def _failures(folder: RunFolder) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(part in str(error) for part in _NO_MEMORY):
             raise RunError(
-                "out of memory; take a smaller network, fewer points or a coarser export.grid "
+                "out of memory; take a smaller network, fewer points or samples a step, or a coarser export.grid "
                 f"(what is in {folder.path} is complete; --resume goes on from its checkpoint)"
             ) from error
         raise

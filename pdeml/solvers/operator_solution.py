@@ -13,7 +13,6 @@ import torch
 
 from pdeml.data.mask import MASK
 from pdeml.data.operator import OperatorData
-from pdeml.data.schema import PARTS
 from pdeml.data.signature import Signature
 from pdeml.errors import InputError, one_of
 from pdeml.field import Error, Field
@@ -25,6 +24,7 @@ from pdeml.solvers.operator_apply import apply_at, apply_on_grid, frames_to_make
 from pdeml.solvers.operator_inputs import (
     axis_points,
     check_samples,
+    in_range,
     known_points,
     moved,
     split_sample,
@@ -34,7 +34,7 @@ from pdeml.solvers.solution import Record, columns_of, versions
 from pdeml.train import TrainState, save_state
 from pdeml.train.drawn import DrawnData
 
-__all__ = ["SHOWN", "OperatorSolution", "data_entry"]
+__all__ = ["SHOWN", "OperatorSolution"]
 
 SHOWN = 8
 """Test samples that are shown where no inputs are given."""
@@ -180,7 +180,7 @@ class OperatorSolution:
         sample, _, known = self.samples() if inputs is None else (inputs, {}, {})
         arrays, grid = check_samples(signature, sample, self._in_space(known))
         frames = frames_to_make(signature, arrays)
-        x = self._in_range(columns_of(points, names), names, frames)
+        x = in_range(signature, columns_of(points, names), names, frames)
         found = apply_at(self.members, arrays, grid, x[:, ::-1].copy(), frames)
         count = found.shape[1]
         mean, std = self._spread(found)
@@ -285,7 +285,8 @@ class OperatorSolution:
         )
         for name, band in self.scores.get("calibration", {}).items():
             measured = ", ".join(f"{output} {share:.1%}" for output, share in band.get("measured", {}).items())
-            lines.append(f"  band for a {name}: {band['promise']}" + (f"; on test samples: {measured}" if measured else ""))
+            told = f"; measured on test samples: {measured}" if measured else ""
+            lines.append(f"  band for a {name}: {band['promise']}{told}")
         return "\n".join([*lines, *(f"  note: {note}" for note in record.notes)])
 
     def save(self, folder: str | Path) -> None:
@@ -392,34 +393,3 @@ class OperatorSolution:
                 return found
             reference = {name: values.take(rows, number + 1) for name, values in reference.items()}
         return replace(found, reference=reference)
-
-    def _in_range(self, x: np.ndarray, names: Sequence[str], frames: int) -> np.ndarray:
-        """Refuse points beyond the range; those of periodic axes are taken back into it."""
-        x, march = x.copy(), self.signature.march
-        for column, name in enumerate(names):
-            axis = self.signature.axis(name)
-            low, high = axis.low, axis.high
-            if axis.periodic:
-                x[:, column] = low + np.mod(x[:, column] - low, high - low)
-                continue
-            if march is not None and name == march.time:
-                low += march.history * march.step
-                high = low + (frames - 1) * march.step
-            slack = 1e-6 * (high - low)
-            if ((x[:, column] < low - slack) | (x[:, column] > high + slack)).any():
-                raise InputError(f"{name} lies between {low:g} and {high:g}", ("points", name))
-        return x
-
-
-def data_entry(data: OperatorData) -> Any:
-    """Return the key ``data`` of a spec that names the same samples, wherever it stands."""
-    files = [data.file] if isinstance(data.file, str | os.PathLike) else list(data.file)
-    entry: dict[str, Any] = {"file": [str(Path(file).resolve()) for file in files]}
-    if len(files) == 1:
-        entry["file"] = entry["file"][0]
-    for name in PARTS:
-        portion = getattr(data, name)
-        if portion is not None:
-            entry[name] = str(Path(portion).resolve()) if isinstance(portion, str | os.PathLike) else portion
-    names = {key: getattr(data, key) for key in ("inputs", "outputs", "coordinates")}
-    return entry | {key: dict(value) for key, value in names.items() if value}

@@ -36,6 +36,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(training, "draw_field", lambda field, path: None)
     monkeypatch.setattr(training, "draw_history", lambda metrics, path: None)
+    monkeypatch.setattr(training, "draw_operator", lambda solution, folder: [])
 
 
 @pytest.fixture
