@@ -24,7 +24,7 @@ __all__ = ["Branch", "Sensors"]
 _MOST = 4096
 """Sensors of an input are thinned to at most so many, where their number is not given."""
 _SMALLEST = 4
-"""Convolutions halve the grid until its shortest axis has at most so many points."""
+"""Convolutions halve the grid until its shortest axis has at most so many points, or there is one of each below."""
 _CHANNELS = (16, 32, 64, 64, 128, 128)
 
 
@@ -61,7 +61,8 @@ class Sensors(nn.Module):
             dimensions; none: the training grid, thinned where it is large.
 
     Raises:
-        InputError: a point has another number of coordinates than its input has, or an input is unknown.
+        InputError: a point has another number of coordinates than its input has, or lies outside; or an input is
+            unknown.
     """
 
     def __init__(self, signature: Signature, where: int | Mapping[str, Sequence[Sequence[float]]] | None = None):
@@ -77,7 +78,8 @@ class Sensors(nn.Module):
         self.scattered: list[int] = []
         for number, part in enumerate(self.seen):
             if part.quantity.name in places:
-                found = _points(part, places[part.quantity.name])
+                axes = [signature.axis(dim) for dim in part.dims]
+                found = _points(part, axes, places[part.quantity.name])
                 self.register_buffer(f"points_{number}", found)
                 self.sizes.append((len(found),))
                 self.scattered.append(number)
@@ -119,6 +121,9 @@ class Branch(nn.Module):
         width: units of each hidden layer.
         depth: number of hidden layers.
         activation: one of `pdeml.nn.ACTIVATIONS`.
+
+    Raises:
+        InputError: there are to be convolutions, and no function on a grid.
     """
 
     def __init__(
@@ -147,6 +152,9 @@ class Branch(nn.Module):
                 channels = sum(sensors.seen[number].frames for number in members)
                 self.groups.append(members)
                 self.convolutions.append(Convolutions(channels, sizes, [periodic[dim] for dim in dims], activation))
+            if not self.groups:
+                message = "convolutions need an input on a grid, not numbers or listed sensors alone: choose 'mlp'"
+                raise InputError(message, ("branch",))
             plain = [number for number in plain if not any(number in group for group in self.groups)]
         self.plain = plain
         found = sum(sensors.seen[k].frames * math.prod(sensors.sizes[k]) for k in plain)
@@ -210,10 +218,16 @@ def _nodes(axis: Axis, count: int) -> Tensor:
     return torch.linspace(axis.low, last, count, dtype=torch.float64)
 
 
-def _points(part: Seen, listed: Sequence[Sequence[float]]) -> Tensor:
+def _points(part: Seen, axes: Sequence[Axis], listed: Sequence[Sequence[float]]) -> Tensor:
     name = part.quantity.name
     if not listed or any(len(point) != len(part.dims) for point in listed):
         raise InputError(
             f"each sensor of {name!r} needs {len(part.dims)} coordinates: {', '.join(part.dims)}", ("sensors", name)
         )
+    for point in listed:
+        for axis, x in zip(axes, point, strict=True):
+            step = (axis.high - axis.low) / max(axis.size - 1, 1)  # the ends of a domain, where data are in cells
+            if not axis.low - step <= x <= axis.high + step:
+                message = f"a sensor of {name!r} has {axis.name} = {x:g}, outside {axis.low:g} ... {axis.high:g}"
+                raise InputError(message, ("sensors", name))
     return torch.tensor([list(map(float, point)) for point in listed], dtype=torch.float64)

@@ -8,21 +8,25 @@ Shapes: B samples, C outputs, k basis functions, n grid points along each axis, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from pdeml.data.signature import Axis, Given, Lifted, Signature
+from pdeml.errors import InputError
 from pdeml.lower.multi_index import JetSpec
 from pdeml.nn.boundary import ExactValues
 from pdeml.nn.branch import Branch, Sensors
+from pdeml.nn.kept import Kept
 from pdeml.nn.operator import Operator
 from pdeml.nn.trunk import ModeTrunk, NetworkTrunk
 
 __all__ = ["DeepONet", "LinearPart"]
+
+_FITTED_WIDTH = 512
 
 
 class LinearPart(nn.Module):
@@ -46,9 +50,10 @@ class LinearPart(nn.Module):
 class DeepONet(Operator):
     """A branch and a trunk; made in double precision.
 
-    `pdeml.nn.pod.start` may fit the trunk to the samples, which then stays as it is (first the trunk, then the branch:
-    Lee & Shin, *On the training and generalization of deep operator networks*, 2024, §3), and set the linear part: the
-    network then learns what that leaves over, in units of its size, and training loses nothing of a linear operator.
+    Where there are samples, `pdeml.nn.pod.start` fits the trunk to them, which then stays as it is (first the trunk,
+    then the branch: Lee & Shin, *On the training and generalization of deep operator networks*, 2024, §3), and sets the
+    linear part: the network then learns what that leaves over, in units of its size, and training loses nothing of a
+    linear operator. Without samples, or if ``linear`` is off, trunk and branch are trained together.
 
     Args:
         signature: what it maps.
@@ -58,15 +63,16 @@ class DeepONet(Operator):
         width: units of each hidden layer of the branch.
         depth: its number of hidden layers.
         activation: of the branch.
-        trunk_width: units of each hidden layer of the trunk.
+        trunk_width: units of each hidden layer of the trunk; none: 512 where it is fitted to samples, else ``width``.
         trunk_depth: its number of hidden layers.
         sensors: see `pdeml.nn.branch.Sensors`.
         harmonics: waves of periodic axes that the trunk sees.
         octaves: waves of open axes that the trunk sees.
-        linear: whether there is a linear part.
+        linear: whether the trunk is fitted to samples and there is a linear part, where there are samples.
 
     Raises:
-        InputError: sensors do not fit the inputs.
+        InputError: sensors do not fit the inputs, convolutions have no grid to work on, or modes are wanted where
+            there are no samples.
     """
 
     def __init__(
@@ -79,7 +85,7 @@ class DeepONet(Operator):
         width: int = 128,
         depth: int = 3,
         activation: str = "gelu",
-        trunk_width: int = 512,
+        trunk_width: int | None = None,
         trunk_depth: int = 2,
         sensors: int | Mapping[str, Sequence[Sequence[float]]] | None = None,
         harmonics: int = 8,
@@ -87,9 +93,12 @@ class DeepONet(Operator):
         linear: bool = True,
     ):
         super().__init__(signature)
+        if trunk == "pod" and not signature.samples:
+            raise InputError("modes are those of solutions: give data, or choose the trunk 'network'", ("trunk",))
+        linear = linear and signature.samples > 0
         self.axes, outputs = trunk_axes(signature), len(signature.outputs)
         points = math.prod(axis.size for axis in self.axes)
-        self.basis = min(basis, max(signature.samples, 1), points) if trunk == "pod" else basis
+        self.basis = min(basis, signature.samples, points) if trunk == "pod" else basis
         count = outputs * self.basis
         self.sensors = Sensors(signature, sensors)
         periodic = {axis.name: axis.periodic for axis in signature.axes}
@@ -103,14 +112,21 @@ class DeepONet(Operator):
             else NetworkTrunk(
                 self.axes,
                 count + outputs,
-                width=trunk_width,
+                width=trunk_width or (_FITTED_WIDTH if linear else width),
                 depth=trunk_depth,
                 harmonics=harmonics,
                 octaves=octaves,
             )
         )
+        self.trunk.requires_grad_(not linear)
+        self._functions = Kept()
         self.linear = LinearPart(self.sensors.count, count) if linear else None
         self.register_buffer("scale", torch.ones(outputs, self.basis))
+        if signature.march is not None:
+            times = signature.march.step * torch.arange(1, signature.march.window + 1, dtype=torch.float64)
+            self.register_buffer("times", times, persistent=False)
+        sizes = torch.tensor([quantity.std for quantity in signature.outputs], dtype=torch.float64)
+        self.register_buffer("sizes", sizes, persistent=False)
         self.values = ExactValues(signature, _lifts(signature, trunk))
         self.double()
 
@@ -118,7 +134,9 @@ class DeepONet(Operator):
         """Apply the operator; see `Operator.forward`."""
         along = self.along(grid)
         coordinates = [along[axis.name] for axis in self.axes]
-        functions = self.trunk.on_grid(coordinates).unflatten(0, (-1, self.basis + 1))
+        fixed = (*self.trunk.parameters(), *self.trunk.buffers(), *coordinates)
+        functions = self._functions.of(fixed, lambda: self.trunk.on_grid(coordinates))
+        functions = functions.unflatten(0, (-1, self.basis + 1))
         found = torch.einsum("bck,ck...->bc...", self.coefficients(self.sensors(inputs, grid)), functions)
         base, factor = self.values.on_grid(self.given(inputs), along)
         return base + factor * self.in_units(found)
@@ -158,7 +176,7 @@ class DeepONet(Operator):
         march = self.signature.march
         if march is None:
             return dict(grid)
-        return {**grid, march.time: march.step * torch.arange(1, march.window + 1).to(self.scale)}
+        return {**grid, march.time: self.times}
 
     def coefficients(self, seen: Sequence[Tensor]) -> Tensor:
         """Return the coefficients (B, C, k + 1) from what the sensors see; the last is one, for t_0."""
@@ -167,10 +185,13 @@ class DeepONet(Operator):
             found = found + self.linear(torch.cat([part.flatten(1) for part in seen], 1)).view_as(found)
         return torch.cat([found, torch.ones_like(found[..., :1])], 2)
 
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> DeepONet:
+        self._functions.clear()  # parameters stay the same objects when they move or change their precision
+        return super()._apply(fn, recurse)
+
     def in_units(self, found: Tensor) -> Tensor:
         """Scale (B, C, ...) by the standard deviations of the outputs."""
-        sizes = found.new_tensor([quantity.std for quantity in self.signature.outputs])
-        return found * sizes.view(1, -1, *[1] * (found.ndim - 2))
+        return found * self.sizes.view(1, -1, *[1] * (found.ndim - 2))
 
     def given(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the functions that values are taken from: inputs, and the last frames."""

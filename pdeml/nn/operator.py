@@ -11,12 +11,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from pdeml.data.mask import MASK
 from pdeml.data.signature import Axis, Quantity, Signature
 from pdeml.errors import InputError
 
 __all__ = ["GridOperator", "Operator"]
-
-MASK = "mask"
 
 
 class Operator(nn.Module, ABC):
@@ -83,7 +82,12 @@ class GridOperator(Operator):
 
     @staticmethod
     def channels(signature: Signature, coordinates: bool = True) -> tuple[int, int]:
-        """Return how many channels the network takes and gives."""
+        """Return how many channels the network takes and gives.
+
+        Raises:
+            InputError: an input depends on what the outputs do not depend on.
+        """
+        _check_inputs(signature)
         march = signature.march
         frames = {} if march is None else {march.time: march.window}
         taken = sum(_frames(quantity, frames) for quantity in signature.inputs) + signature.masked
@@ -137,6 +141,17 @@ class GridOperator(Operator):
         return _spread(scaled, quantity.dims, self.signature.space, n)
 
 
+def _check_inputs(signature: Signature) -> None:
+    for quantity in signature.inputs:
+        for dim in quantity.dims:
+            if dim not in signature.dims:
+                raise InputError(
+                    f"{quantity.name!r} depends on {dim!r}, the outputs only on {', '.join(signature.dims)}: a network "
+                    f"on grids cannot take it; take it at a place, as {quantity.name}: {quantity.name}({dim}=last)",
+                    ("inputs", quantity.name),
+                )
+
+
 def _frames(quantity: Quantity, frames: Mapping[str, int]) -> int:
     return next((count for time, count in frames.items() if time in quantity.dims), 1)
 
@@ -155,9 +170,6 @@ def _mask_dims(signature: Signature, mask: Tensor) -> tuple[str, ...]:
 
 def _spread(values: Tensor, dims: tuple[str, ...], wanted: tuple[str, ...], n: tuple[int, ...]) -> Tensor:
     """Repeat (B, *dims) along the dimensions it lacks: (B, 1, *n)."""
-    for dim in dims:
-        if dim not in wanted:
-            raise InputError(f"an input depends on {dim!r}, which the outputs do not: they have {', '.join(wanted)}")
     sizes = dict(zip(dims, values.shape[1:], strict=True))
     shape = (values.shape[0], 1, *(sizes.get(dim, 1) for dim in wanted))
     return values.reshape(shape).expand(values.shape[0], 1, *n)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
+from pdeml.data.mask import MASK
 from pdeml.nn.deeponet import DeepONet
 from pdeml.nn.trunk import ModeTrunk, NetworkTrunk
 
@@ -142,7 +143,7 @@ def _targets(operator: DeepONet, inputs: Mapping[str, Tensor], outputs: Tensor, 
     base, _ = operator.values.on_grid(operator.given(inputs), operator.along(grid))
     left = outputs - base
     if operator.signature.masked:
-        mask = inputs["mask"].to(left)
+        mask = inputs[MASK].to(left)
         left = left * mask.view(len(mask), 1, *[1] * (left.ndim - 1 - mask.ndim), *mask.shape[1:])
     return (left / operator.in_units(torch.ones_like(left[:1]))).flatten(2)
 
@@ -167,7 +168,6 @@ def _set_trunk(operator: DeepONet, found: tuple[Tensor, Tensor, Tensor], grid: M
     modes, sizes, means = found
     along = operator.along(grid)
     coordinates, root = [along[axis.name] for axis in operator.axes], modes.shape[2] ** 0.5
-    operator.trunk.requires_grad_(False)
     if isinstance(operator.trunk, ModeTrunk):
         functions = torch.cat([modes * root, means[:, None]], 1)
         operator.trunk.modes.copy_(functions.view_as(operator.trunk.modes))

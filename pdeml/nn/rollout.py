@@ -43,6 +43,8 @@ def windows(
 
 
 def rollout(operator: Operator, inputs: Mapping[str, Tensor], grid: Mapping[str, Tensor], frames: int) -> Tensor:
-    """Return the next frames, (B, C, frames, *n); see `windows`."""
+    """Return the next frames, (B, C, frames, *n); see `windows`, which makes whole ones: functions of the time reach
+    to the end of the last.
+    """
     count = -(-frames // operator.signature.march.window)
     return torch.cat(list(windows(operator, inputs, grid, count)), dim=2)[:, :, :frames]

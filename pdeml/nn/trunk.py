@@ -104,9 +104,10 @@ class NetworkTrunk(nn.Module):
 
     def set_last(self, solution: Tensor) -> None:
         """Set the last layer: (width + 1, F), the bias in the last row."""
-        weight, bias = self.network.layers(self.theta.data)[-1]
-        weight.copy_(solution[:-1].T)
-        bias.copy_(solution[-1])
+        with torch.no_grad():
+            weight, bias = self.network.layers(self.theta)[-1]
+            weight.copy_(solution[:-1].T)
+            bias.copy_(solution[-1])
 
     def jets(self, points: Tensor, spec: JetSpec) -> Tensor:
         """Return the channels of the functions, (K, N, F)."""
@@ -120,10 +121,11 @@ class NetworkTrunk(nn.Module):
 
         Fresh networks are smooth: combinations of their hidden units hardly span functions with details.
         """
-        weight, bias = self.network.layers(self.theta.data)[0]
-        weight[:, : len(self.open)] *= _SHARPER
-        places = torch.randn(len(bias), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        bias.copy_(places * _SHARPER * (2.0 / sum(weight.shape)) ** 0.5)
+        with torch.no_grad():
+            weight, bias = self.network.layers(self.theta)[0]
+            weight[:, : len(self.open)] *= _SHARPER
+            places = torch.randn(len(bias), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+            bias.copy_(places * _SHARPER * (2.0 / sum(weight.shape)) ** 0.5)
 
 
 class ModeTrunk(nn.Module):

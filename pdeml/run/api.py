@@ -145,7 +145,8 @@ def noted(solution: Any, notes: tuple[str, ...]) -> Any:
     """Return the solution with further notes in its record."""
     if not notes:
         return solution
-    return replace(solution, record=replace(solution.record, notes=(*notes, *solution.record.notes)))
+    all_notes = tuple(dict.fromkeys((*notes, *solution.record.notes)))
+    return replace(solution, record=replace(solution.record, notes=all_notes))
 
 
 def _unfinished(folder: RunFolder, solver: SolverOptions, state: TrainState) -> dict[str, Any]:

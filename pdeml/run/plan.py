@@ -161,7 +161,7 @@ def _learnt(
     if data is not None or not spec.data:
         with _at_home(document, solver):
             preview = solver.preview(problem, data)
-        notes = (*notes, *preview.notes, *(data.notes if data is not None else ()))
+        notes = (*notes, *preview.notes)  # those on the data among them
     grid = dict((spec.export.grid if spec.export else None) or {})
     with document.errors("export", "grid"):
         _check_grid(grid, data, solver)
@@ -310,8 +310,8 @@ def _at_home(document: Document, solver: SolverOptions) -> Iterator[None]:
         prefix: tuple[str, ...] = () if isinstance(solver, OperatorSolver) else ("problem",)
         if head in _SHARED and head in document.spec.given:
             prefix = ()
-        elif head in type(solver).model_fields:
-            prefix = ("solver",)
+        elif head in type(solver).model_fields and not (head == "coordinates" and len(error.path) > 1):
+            prefix = ("solver",)  # the coordinates of the data are a mapping, the option is a switch
         elif head in DataSpec.model_fields and document.spec.data:
             prefix = ("data",)
         raise document.error(error.message, (*prefix, *error.path)) from error

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pdeml.data.operator import OperatorData
 from pdeml.data.signature import Signature
-from pdeml.errors import InputError
 from pdeml.nn.boundary import lifts
 from pdeml.nn.deeponet import DeepONet as Network
 from pdeml.nn.pod import start
@@ -29,7 +28,8 @@ class DeepONet(OperatorSolver):
     """Learn an operator as coefficients, which depend on the inputs, of functions, which depend on the coordinates.
 
     Outputs can be asked for anywhere. Before training, the trunk is fitted to the samples and the best linear operator
-    is computed by least squares; the branch then learns what it leaves over. With ``history: 1`` and a ``window`` it
+    is computed by least squares; the branch then learns what it leaves over. Where there are no samples, but an
+    equation alone, branch and trunk are trained together. With ``history: 1`` and a ``window`` it
     goes on in time (sequence to sequence), each window from the last frame of the one before.
 
     Args:
@@ -39,17 +39,18 @@ class DeepONet(OperatorSolver):
         width: units of each hidden layer of the branch.
         depth: its number of hidden layers.
         activation: of the branch: gelu, silu, tanh or sin.
-        trunk_width: units of each hidden layer of the trunk.
+        trunk_width: units of each hidden layer of the trunk; by default 512 where it is fitted to samples (its units
+            need only span the solutions), and ``width`` where it is trained.
         trunk_depth: its number of hidden layers.
         sensors: number of sensors along each axis of an input, or input -> list of points; by default the training
             grid, thinned where it is large.
         harmonics: waves of periodic coordinates that the trunk sees.
         octaves: waves of other coordinates that the trunk sees.
         exact_conditions: take initial and Dirichlet values exactly where the problem, or an input, gives them.
-        linear: fit the trunk, and start from the best linear operator; otherwise branch and trunk are trained together.
+        linear: fit the trunk, and start from the best linear operator; otherwise both are trained together.
 
     Raises:
-        InputError: an option is unknown, of the wrong type or out of its range.
+        InputError: an option is unknown, of the wrong type or out of its range; or modes are wanted without samples.
 
     Reference: Lu, Jin, Pang, Zhang & Karniadakis, *Learning nonlinear operators via DeepONet* (2021), §1.2; Lu et al.,
         *A comprehensive and fair comparison of two neural operators* (2022), §3.1.
@@ -63,7 +64,7 @@ class DeepONet(OperatorSolver):
     width: Annotated[int, Option(ge=1, le=4096)] = 128
     depth: Annotated[int, Option(ge=1, le=64)] = 3
     activation: Literal["gelu", "silu", "tanh", "sin"] = "gelu"
-    trunk_width: Annotated[int, Option(ge=1, le=4096)] = 512
+    trunk_width: Annotated[int, Option(ge=1, le=4096)] | None = None
     trunk_depth: Annotated[int, Option(ge=1, le=64)] = 2
     sensors: Annotated[int, Option(ge=1)] | dict[str, list[list[float]]] | None = None
     harmonics: Annotated[int, Option(ge=1, le=512)] = 8
@@ -101,8 +102,8 @@ class DeepONet(OperatorSolver):
 
     def _signature(self, problem: Problem | None, data: OperatorData | DrawnData) -> Signature:
         signature, known = super()._signature(problem, data), problem or data.problem
-        if self.trunk == "pod" and not isinstance(data, OperatorData):
-            raise InputError("modes are those of solutions: give data, or choose the trunk 'network'", ("trunk",))
+        if not isinstance(data, OperatorData):
+            signature = replace(signature, samples=0)  # functions are drawn, but no solutions of them
         if known is None or not self.exact_conditions:
             return signature
         return replace(signature, lift=lifts(known, signature))

@@ -1,5 +1,6 @@
 """DeepONet: queried anywhere, exact values and periods, jets, several outputs, sensors, marching, shapes."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from pdeml.errors import InputError
 from pdeml.lower.multi_index import JetSpec
 from pdeml.nn.boundary import lifts
 from pdeml.nn.deeponet import DeepONet
+from pdeml.nn.kept import Kept
 from pdeml.nn.rollout import rollout
 from pdeml.problem import Problem
 
@@ -211,7 +213,7 @@ def test_jets_equal_nested_differentiation():
 
 
 def test_jets_are_differentiable_by_the_parameters():
-    operator, grid = _operator(LIFTED), _grid()
+    operator, grid = _operator(LIFTED, linear=False), _grid()
     inputs, spec = _inputs(grid), JetSpec.closed([(0, 2)], dimension=2)
     theta, points = operator.trunk.theta, torch.tensor([[0.3, 0.1]], dtype=torch.float64)
     loss = operator.jets(inputs, grid, points, spec).square().sum()
@@ -251,11 +253,80 @@ def test_windows_join_without_a_jump_and_chain():
     torch.testing.assert_close(found, torch.cat([first, operator({**inputs, **again}, grid)], 2)[:, :, :5])
 
 
-def test_one_graph():
-    operator, grid = _operator(LIFTED, branch="cnn"), _grid()
-    inputs = _inputs(grid)
-    compiled = torch.compile(operator, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(inputs, grid), operator(inputs, grid))
+@pytest.mark.parametrize("options", [{}, {"linear": False}], ids=["samples", "no linear part"])
+@pytest.mark.parametrize("samples", [0, 40])
+def test_a_trunk_is_trained_unless_it_is_fitted_to_samples(samples: int, options: dict):
+    """Which follows from the signature and the options; a trained one has the width of the branch."""
+    operator = DeepONet(replace(SIGNATURE, samples=samples), **{**SMALL, "trunk_width": None, **options})
+    fitted = samples > 0 and not options
+    theta = operator.trunk.theta
+    assert theta.requires_grad == (not fitted)
+    assert operator.parameter_count == sum(p.numel() for p in operator.branch.parameters()) + theta.numel() * (
+        not fitted
+    )
+    assert operator.trunk.network.shapes[0][0] == (512 if fitted else 12)
+    assert (operator.linear is not None) == fitted
+
+
+def _counted(operator: DeepONet, monkeypatch) -> list:
+    calls, on_grid = [], operator.trunk.on_grid
+    monkeypatch.setattr(operator.trunk, "on_grid", lambda coordinates: calls.append(1) or on_grid(coordinates))
+    return calls
+
+
+@pytest.mark.parametrize("signature", [SIGNATURE, MARCHING], ids=["plain", "marching"])
+@pytest.mark.parametrize("options", [{}, {"trunk": "pod"}], ids=["network", "pod"])
+def test_a_fixed_trunk_is_computed_once_for_each_grid(signature: Signature, options: dict, monkeypatch):
+    operator, grids = _operator(signature, **options), [_grid(), _grid(n=16)]
+    inputs = [_inputs(grid, signature) for grid in grids]
+    exact = [operator(*pair).detach() for pair in zip(inputs, grids, strict=True)]
+    calls = _counted(operator, monkeypatch)
+    for _ in range(3):
+        for pair, wanted in zip(zip(inputs, grids, strict=True), exact, strict=True):
+            found = operator(*pair)
+            found.sum().backward()
+            assert torch.equal(found, wanted)
+    assert not calls
+    copy.deepcopy(operator)(inputs[0], grids[0])
+    with torch.no_grad():
+        next(iter(operator.trunk.state_dict().values())).mul_(1.5)
+    assert not torch.allclose(operator(inputs[0], grids[0]), exact[0])
+    grids[0]["x"] += 0.1
+    before = len(calls)
+    operator(inputs[0], grids[0])
+    operator.float().double()(inputs[0], grids[0])
+    with torch.inference_mode():
+        operator(inputs[0], grids[0])
+        operator(inputs[0], grids[0])
+    assert len(calls) == before + 4
+
+
+def test_a_trained_trunk_is_computed_each_time(monkeypatch):
+    operator, grid = _operator(linear=False), _grid()
+    calls = _counted(operator, monkeypatch)
+    for _ in range(2):
+        operator(_inputs(grid), grid)
+    assert len(calls) == 2
+
+
+def test_few_results_are_kept_and_none_that_is_large(monkeypatch):
+    kept, made = Kept(), []
+
+    def of(tensor: Tensor) -> Tensor:
+        return kept.of((tensor,), lambda: made.append(1) or tensor * 2)
+
+    tensors = [torch.ones(3) * k for k in range(5)]
+    for tensor in (*tensors, tensors[1]):
+        assert torch.equal(of(tensor), tensor * 2)
+    assert len(made) == 5
+    of(tensors[0])
+    assert len(made) == 6
+    monkeypatch.setattr("pdeml.nn.kept._MOST_NUMBERS", 8)
+    for tensor in (torch.ones(9), torch.ones(4), torch.ones(4)):
+        before = len(made)
+        assert of(tensor) is not tensor
+        of(tensor)
+        assert len(made) - before == (2 if len(tensor) > 8 else 1)
 
 
 def test_bad_sensors_are_refused():
@@ -263,6 +334,19 @@ def test_bad_sensors_are_refused():
         DeepONet(SIGNATURE, sensors={"aa": [[0.1]]})
     with pytest.raises(InputError, match="2 coordinates: t, x"):
         DeepONet(SIGNATURE, sensors={"f": [[0.1]]})
+    with pytest.raises(InputError, match=r"'f' has t = 2.5, outside 0 ... 2"):
+        DeepONet(SIGNATURE, sensors={"f": [[0.1, 0.0], [2.5, 0.0]]})
+
+
+def test_convolutions_without_a_grid_are_refused():
+    everywhere = {"a": [[0.0]], "f": [[0.1, 0.0]]}
+    with pytest.raises(InputError, match="convolutions need an input on a grid"):
+        DeepONet(SIGNATURE, branch="cnn", sensors=everywhere)
+
+
+def test_modes_without_samples_are_refused():
+    with pytest.raises(InputError, match="modes are those of solutions"):
+        DeepONet(replace(SIGNATURE, samples=0), trunk="pod")
 
 
 def test_modes_are_no_more_than_samples_and_points():

@@ -272,10 +272,22 @@ def test_the_same_parameters_suit_every_grid(n):
     assert found.isfinite().all()
 
 
-def test_it_compiles_without_a_graph_break():
-    operator, _ = tied(depth=1, levels=((1, 0), (1, 1)))
-    compiled = torch.compile(operator, fullgraph=True, backend="eager")
-    torch.testing.assert_close(on_grid(compiled, 12), on_grid(operator, 12), rtol=0, atol=1e-12)
+def test_layers_in_two_dimensions_hand_on_channels_last(monkeypatch):
+    """The layout is chosen for speed alone: values and gradients are those of the other, up to rounding."""
+    net, values, found = network(2, 1, (9, 8), ("dirichlet", "periodic"), width=3, depth=3), random(3, 2, 9, 8), []
+    layouts = []
+    for layer in net.layers[1:]:
+        layer.register_forward_pre_hook(
+            lambda _, given: layouts.append(given[0].is_contiguous(memory_format=torch.channels_last))
+        )
+    for _ in range(2):
+        net.zero_grad()
+        made = net(values)
+        made.square().sum().backward()
+        found.append([made.detach(), *(parameter.grad.clone() for parameter in net.parameters())])
+        monkeypatch.setattr("pdeml.nn.mgno._laid_out", lambda values: values)
+    assert layouts == [True, True, False, False]
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
