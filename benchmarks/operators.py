@@ -186,7 +186,9 @@ def _measure_seed(console: Console, csv: Path, row: Row, seed: int) -> bool:
         )
         append(csv, line)
         missed |= not error <= line.bound
-        text = f"{row.name} seed {seed}: {metric} {error:.2e} (bound {line.bound:g}), {line.seconds:.0f} s (CPU/threads), {line.wall:.0f} s"
+        text = (
+            f"{row.name} seed {seed}: {metric} {error:.2e} (bound {line.bound:g}), {line.seconds:.0f} s of CPU a thread"
+        )
         console.print(text, markup=False, soft_wrap=True)
     return missed
 
@@ -233,8 +235,8 @@ _METRICS = {
 }
 _PROSE = (
     "Errors are means over test samples that were never trained on, of the weights that training ended with.\n"
-    "Seconds are CPU time divided by the number of threads: two for Darcy, one elsewhere. Antiderivative and advection\n"
-    "are linear operators: there the least-squares fit that a DeepONet begins with is all that is needed.\n"
+    "Seconds are CPU time divided by the number of threads: two for Darcy, one elsewhere. Antiderivative and\n"
+    "advection are linear operators: the least-squares fit that a DeepONet begins with is all they need.\n"
     "Written by `make accuracy` from `benchmarks/operators.csv`."
 )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from pdeml.plot.lines import draw_curve
 from pdeml.plot.maps import Plane, draw_map, panel_size, planes_of
@@ -159,6 +160,9 @@ def plot_spectrum(
         shown = {part: np.asarray(values)[1:resolved] for part, values in curves.items()}
         _draw_curves(axes, np.asarray(wave_numbers)[1:resolved], shown)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())  # over less than a decade its texts lie upon each other
         axes.set_xlabel(label("wave number", "" if unit in ("", "1") else f"rad/{unit}"))
         axes.set_title(plain(name))
         _finish(axes)
