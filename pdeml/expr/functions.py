@@ -90,7 +90,10 @@ def is_real_valued(z: sympy.Expr) -> bool:
 
 def modulus(z: sympy.Expr) -> sympy.Expr:
     """``abs(z)``: of a complex formula the root of ``z conj(z)``."""
-    return sympy.sqrt(z * conj(z)) if is_complex(z) else sympy.Abs(z)
+    if is_complex(z):
+        return sympy.sqrt(z * conj(z))
+    # SymPy leaves |2 |x|| as 2 ||x||, which is not what it makes of the same text read again.
+    return sympy.Abs(sympy.Mul(*(f.args[0] if isinstance(f, sympy.Abs) else f for f in sympy.Mul.make_args(z))))
 
 
 def real_part(z: sympy.Expr) -> sympy.Expr:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pdeml as pm
@@ -188,6 +188,8 @@ FORMULAS = st.recursive(ATOMS, _joined, max_leaves=5)
 
 
 @settings(max_examples=40, deadline=None)
+@example(start="x", end=0.0, source="abs(abs((x + x)))", nu=0.0, weight=1.0, x=0.0)
+@example(start="abs(x*abs(3*x))", end=0.0, source="abs(2*abs(x*abs(x)))", nu=0.0, weight=1.0, x=0.0)
 @given(start=FORMULAS, end=NUMBERS, source=FORMULAS, nu=NUMBERS, weight=st.floats(1e-6, 1e6), x=st.floats(0, 1))
 def test_yaml_round_trip_of_any_formula(start, end, source, nu, weight, x):
     problem = burgers(
