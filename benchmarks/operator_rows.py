@@ -25,7 +25,6 @@ class Row:
         limit: on the seconds, if one is stated.
         overrides: of the recipe.
         parts: of the data; default: those of the recipe.
-        threads: that it is trained with.
         gpu: whether it is run on a GPU only.
     """
 
@@ -39,7 +38,6 @@ class Row:
     limit: float | None = None
     overrides: tuple[str, ...] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)
-    threads: int = 1
     gpu: bool = False
 
 
@@ -48,7 +46,7 @@ COARSE, FINE = ({"x": [0, 1 - 1 / n], "y": [0, 1 - 1 / n]} for n in (16, 32))
 DARCY_FNO: dict[str, Any] = {
     "modes": 8,
     "width": 24,
-    "epochs": 100,
+    "epochs": 75,
     "batch_size": 20,
     "learning_rate": 3e-3,
     "weight_decay": 0.1,
@@ -68,7 +66,6 @@ ROWS = (
         OPERATORS_16,
         THEIRS_16,
         limit=100,
-        threads=2,
     ),
     Row(
         "darcy-16-mgno",
@@ -79,7 +76,6 @@ ROWS = (
         OPERATORS_16,
         "",
         limit=100,
-        threads=2,
     ),
     Row(
         "antiderivative-deeponet",

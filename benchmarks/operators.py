@@ -39,6 +39,7 @@ FOLDER = Path(__file__).resolve().parent
 DATA, SHARED = ROOT / "runs" / "data", ROOT.parent / "shared" / "data"
 SEEDS = (0, 1, 2)
 BLOCK = 50
+THREADS = 1
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -53,7 +54,7 @@ class Measured:
         metric: what ``error`` is.
         error: over the test samples, of the weights that training ended with.
         bound: on the error.
-        seconds: CPU time of the training, divided by its threads (on a GPU: wall time).
+        seconds: CPU time of the training, on one thread (on a GPU: wall time).
         wall: seconds that went by.
         parameters: trained real numbers.
         steps: of the optimiser.
@@ -97,7 +98,7 @@ def data_of(row: Row) -> dict[str, Any]:
 def measure(name: str, seed: int) -> dict[str, Any]:
     """Train one row from one seed and measure it: ``errors`` (metric -> error), seconds, parameters, steps."""
     row = next(row for row in ROWS if row.name == name)
-    torch.set_num_threads(row.threads)
+    torch.set_num_threads(THREADS)
     data = data_of(row)
     solver = solver_class(row.solver)(**{"seed": seed, "device": "cuda" if row.gpu else "cpu", **row.options})
     wall, cpu = time.perf_counter(), time.process_time()
@@ -105,7 +106,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     return {
         "errors": errors_of(row, solution, data),
-        "seconds": wall if row.gpu else cpu / row.threads,
+        "seconds": wall if row.gpu else cpu,
         "wall": wall,
         "parameters": solution.record.parameters,
         "steps": solution.record.steps,
@@ -145,7 +146,7 @@ def measure_apart(row: Row, seed: int) -> dict[str, Any]:
     Raises:
         MeasurementError: if the process fails.
     """
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(row.threads))}
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(THREADS))}
     command = [sys.executable, str(Path(__file__)), "--measure", row.name, str(seed)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -186,9 +187,7 @@ def _measure_seed(console: Console, csv: Path, row: Row, seed: int) -> bool:
         )
         append(csv, line)
         missed |= not error <= line.bound
-        text = (
-            f"{row.name} seed {seed}: {metric} {error:.2e} (bound {line.bound:g}), {line.seconds:.0f} s of CPU a thread"
-        )
+        text = f"{row.name} seed {seed}: {metric} {error:.2e} (bound {line.bound:g}), {line.seconds:.0f} s of CPU"
         console.print(text, markup=False, soft_wrap=True)
     return missed
 
@@ -235,7 +234,7 @@ _METRICS = {
 }
 _PROSE = (
     "Errors are means over test samples that were never trained on, of the weights that training ended with.\n"
-    "Seconds are CPU time divided by the number of threads: two for Darcy, one elsewhere. Antiderivative and\n"
+    "Seconds are CPU time on one thread; imports and the generation of data are not counted. Antiderivative and\n"
     "advection are linear operators: the least-squares fit that a DeepONet begins with is all they need.\n"
     "Written by `make accuracy` from `benchmarks/operators.csv`."
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pdeml.data.mask import MASK
@@ -80,6 +80,7 @@ def chosen_arrays(source: Source) -> dict[str, list[ArrayInfo]]:
         )
     sizes: dict[str, tuple[int, str]] = {}
     for info in (*asked, *given):
+        _refuse_coordinate(source, info, (*asked, *given))
         for dim, size in zip(info.dims, info.shape, strict=True):
             other, name = sizes.setdefault(dim, (size, info.name))
             if other != size:
@@ -89,3 +90,15 @@ def chosen_arrays(source: Source) -> dict[str, list[ArrayInfo]]:
                     (key, info.name),
                 )
     return {"inputs": given, "outputs": asked}
+
+
+def _refuse_coordinate(source: Source, info: ArrayInfo, used: Sequence[ArrayInfo]) -> None:
+    """Refuse an array that has the name of a coordinate of the arrays that are used."""
+    dims = dict.fromkeys(dim for other in used for dim in other.dims)
+    if info.name in dims:
+        key, other = ("outputs", "u") if info.role == "output" else ("inputs", "a")
+        raise InputError(
+            f"{source.path}: {info.name!r} is the name of a coordinate, too ({', '.join(dims)}); name the array "
+            f"otherwise, as {key}: {{{other}: {info.name}}}",
+            (key,),
+        )

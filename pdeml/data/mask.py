@@ -9,7 +9,7 @@ import numpy as np
 
 from pdeml.data.source import Source, Window
 
-__all__ = ["MASK", "first_hole", "holes", "is_masked", "read_inside", "spread"]
+__all__ = ["MASK", "first_hole", "hole_among", "holes", "is_masked", "read_inside", "spread"]
 
 MASK = "mask"
 
@@ -47,6 +47,27 @@ def holes(values: np.ndarray) -> np.ndarray | None:
             return None
     found = ~np.isfinite(values)
     return found if found.any() else None
+
+
+def hole_among(
+    source: Source, name: str, samples: np.ndarray, values: np.ndarray, window: Window | None = None
+) -> int | None:
+    """Return the number of the first of some samples with a value inside the geometry that is not finite, or None.
+
+    Args:
+        source: the samples.
+        name: of the array.
+        samples: their numbers.
+        values: what was read of them.
+        window: in which.
+    """
+    missing = holes(values)
+    if missing is None:
+        return None
+    mask = source.arrays.get(MASK)
+    own = {dim: part for dim, part in (window or {}).items() if mask is not None and dim in mask.dims}
+    bad = first_hole(missing, read_inside(source, name, samples, own))
+    return None if bad is None else int(samples[bad])
 
 
 def first_hole(missing: np.ndarray | None, inside: np.ndarray | None) -> int | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from pdeml.data.axes import Axes
 from pdeml.data.choice import chosen_arrays, whole_names
 from pdeml.data.dataset import Dataset, Frames
-from pdeml.data.mask import MASK, is_masked
+from pdeml.data.mask import MASK, hole_among, is_masked
 from pdeml.data.part import Part
 from pdeml.data.portions import Files, Portion, divided, refuse_same_files
 from pdeml.data.resolution import Thinning
@@ -28,7 +29,7 @@ from pdeml.spec import parse_spec
 
 __all__ = ["OperatorData", "Part"]
 
-_BLOCK_BYTES = 64 * 2**20
+_BLOCK_BYTES, _LOOKED_AT_BYTES = 64 * 2**20, 2**30
 _LOOK, _SAME = 4, 1e-4  # samples, and of the change over a step: whether the end of a period is stored too
 _ROUNDING = 1e-13  # of a mean: a smaller spread is that of sums that were rounded
 
@@ -177,16 +178,34 @@ class OperatorData:
         dims = {array: source.arrays[array].dims for array in dataset.arrays}
         variations = [
             *([Symmetry(augment, dims, self._axes.described(), self.points, self.problem)] if augment else []),
-            *([Thinning(resolutions, dims, self._axes.described(), self._time)] if resolutions else []),
+            *([Thinning(resolutions, dims, self._axes.described(), self.time)] if resolutions else []),
         ]
         return Part(dataset, self.points, seed, variations, self._memory.setdefault((name, len(numbers)), {}))
+
+    def check_finite(self) -> None:
+        """Refuse NaN and infinite values inside the geometry, in parts of a size that is kept in memory.
+
+        The training samples are looked at too where that costs nothing: see `statistics`.
+
+        Raises:
+            InputError: naming file, array and sample.
+        """
+        _ = self.statistics
+        for part, (source, numbers) in self._parts.items():
+            size = len(numbers) * sum(source.arrays[info.name].sample_bytes for info in self._used)
+            if part == "train" or size > _LOOKED_AT_BYTES:
+                continue
+            for info in self._used:
+                for _ in self._blocks(part, info):
+                    pass
 
     @cached_property
     def statistics(self) -> dict[str, tuple[float, float]]:
         """Mean and standard deviation of each array over the training part; constant arrays are only shifted.
 
         Raises:
-            InputError: an array has no finite values.
+            InputError: an array has no finite values, or where they had to be read (or the file has counted them) some
+                that are not finite inside the geometry.
         """
         source, numbers = self._parts["train"]
         own = source.split["train"] if "train" in source.split else np.arange(source.length)
@@ -194,8 +213,10 @@ class OperatorData:
         found = {}
         for info in self._used:
             values = stored.get(info.name, {})
-            if not np.isfinite([values.get("mean", np.nan), values.get("std", np.nan)]).all():
-                values = self._measured(source, info, numbers)
+            known = np.isfinite([values.get("mean", np.nan), values.get("std", np.nan)]).all()
+            short = values.get("count", np.inf) < len(numbers) * math.prod(info.shape)
+            if not known or (short and not is_masked(source, info.name)):
+                values = self._measured(info)
             if not np.isfinite(values["mean"]):
                 raise InputError(
                     f"{source.path}: {info.name!r} has no finite value in the training samples", ("train",)
@@ -213,7 +234,7 @@ class OperatorData:
         return whole_names(self.file, self.inputs, self.outputs, self.coordinates)
 
     @property
-    def _time(self) -> str:
+    def time(self) -> str:
         """Name of the time, whether the data have it or not."""
         return (self.problem.time if self.problem is not None else None) or "t"
 
@@ -276,14 +297,32 @@ class OperatorData:
                 )
         return other, np.arange(other.length)
 
-    def _measured(self, source: Source, info: ArrayInfo, numbers: np.ndarray) -> dict[str, float]:
-        moments, step = Moments(), max(1, _BLOCK_BYTES // max(info.sample_bytes, 1))
-        for start in range(0, len(numbers), step):
-            moments.add(source.read(info.name, numbers[start : start + step], self._axes.window))
+    def _measured(self, info: ArrayInfo) -> dict[str, float]:
+        moments = Moments()
+        for values in self._blocks("train", info):
+            moments.add(values)
         return moments.statistics()
 
+    def _blocks(self, part: str, info: ArrayInfo) -> Iterator[np.ndarray]:
+        """Read an array of a part in blocks; refuse values inside the geometry that are not finite."""
+        (source, numbers), window = self._parts[part], self._axes.window
+        step = max(1, _BLOCK_BYTES // max(info.sample_bytes, 1))
+        for start in range(0, len(numbers), step):
+            rows = numbers[start : start + step]
+            values = source.read(info.name, rows, window)
+            bad = hole_among(source, info.name, rows, values, window)
+            if bad is not None:
+                where = " inside the geometry" if is_masked(source, info.name) else ""
+                raise InputError(
+                    f"{source.path}: {info.name!r} of sample {bad}, in the {part} part, holds NaN or infinite values"
+                    f"{where}; remove such samples from the file, or store an array {MASK!r} that is 0 where there "
+                    "are no values",
+                    ("file",) if source is self.source else (part,),
+                )
+            yield values
+
     def _march(self, dims: Sequence[str], history: int, window: int) -> March:
-        time = self._time
+        time = self.time
         if time not in dims:
             raise InputError(
                 f"the outputs have no time {time} to go on in: they have {', '.join(dims)}; leave 'history' out",

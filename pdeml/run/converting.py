@@ -19,6 +19,7 @@ from pdeml.data.mask import first_hole, holes, read_inside
 from pdeml.data.native import NativeSource
 from pdeml.data.schema import FORMAT, RESIDUAL
 from pdeml.errors import FileFormatError, InputError, one_of
+from pdeml.run.folder import RunFolder
 
 __all__ = ["NOT_KEPT", "TARGETS", "convert"]
 
@@ -66,6 +67,8 @@ def convert(
         InputError: the file is of no known format or damaged, holds NaN, a name is not in it, or ``out`` exists.
         RunError: the disk refuses; nothing is left behind.
     """
+    if Path(path).is_dir() and RunFolder(Path(path)).kind == "run":
+        raise InputError(f"{path} is a run, which becomes a program: pdeml convert {path} {Path(out).stem}.pt2")
     target = _checked_target(Path(out), to, gzip)
     with open_source(path, inputs=inputs, outputs=outputs, coordinates=coordinates) as source:
         if not source.length:

@@ -18,11 +18,11 @@ import numpy as np
 from pdeml.data import Writer, open_source, split_numbers
 from pdeml.errors import InputError, PdemlError
 from pdeml.files import available_memory, size_text
-from pdeml.plot import plot_samples, save_figure
 from pdeml.problem import summary
 from pdeml.reference.generation import Batches, Recipe, run_batches
 from pdeml.run.changes import spec_changes
 from pdeml.run.finding import run_name
+from pdeml.run.pictures import draw_samples
 from pdeml.solvers.device import choose_device
 from pdeml.spec import Document, dump_spec, make_spec, to_plain
 from pdeml.train import Interruption
@@ -33,8 +33,6 @@ HOW = ("executor", "workers", "scheduler", "check")
 """Keys of ``generate`` that change how long it takes, not what is made."""
 ERROR = "reference_error"
 """Root attribute: the estimated relative L2 error of sample 0."""
-PICTURED = 3
-"""Samples in the picture."""
 _SAMPLES = "generate.samples"
 _ELSEWHERE = "-o FILE writes another one"
 _TOLD = 3  # keys in which recipes differ
@@ -238,30 +236,9 @@ def _next(batches: Batches, interruption: Interruption) -> Any:
 def _picture(path: Path, plan: GenerationPlan) -> Path | None:
     """Draw some samples beside the file; a data set is no worse for having no picture."""
     picture = path.with_suffix(".png")
-    schema, problem = plan.recipe.schema, plan.recipe.varying.middle
-    drawn = {name: info.dims for name, info in schema.arrays.items() if info.dims and info.dtype.kind == "f"}
-    numbers = [name for name, info in schema.arrays.items() if not info.dims]
-    with open_source(path) as source:
-        shown = min(PICTURED, source.length)
-        values = {name: source.read(name, slice(0, shown)) for name in (*drawn, *numbers)}
-    labels = [
-        "\n".join([f"sample {k}", *(f"{name} = {values[name][k]:.4g}" for name in numbers[:4])]) for k in range(shown)
-    ]
-    units = {
-        **{name: info.unit for name, info in schema.arrays.items()},
-        **{name: coordinate.unit for name, coordinate in schema.coordinates.items()},
-    }
     try:
-        figure = plot_samples(
-            {name: coordinate.values for name, coordinate in schema.coordinates.items()},
-            drawn,
-            [{name: values[name][k] for name in drawn} for k in range(shown)],
-            labels=labels,
-            units=units,
-            time=problem.time,
-            title=plan.name,
-        )
-        save_figure(figure, picture)
+        with open_source(path) as source:
+            draw_samples(source, picture, plan.name, plan.recipe.varying.middle.time)
     except PdemlError:
         return None
     return picture

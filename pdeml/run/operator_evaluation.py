@@ -26,7 +26,7 @@ class OperatorEvaluation:
     Args:
         run: the folder.
         reference: the file whose outputs it was compared with.
-        scores: part of the data (of another file: ``test``) -> errors over its samples.
+        scores: part of the data (of another file: ``data``) -> errors over its samples.
     """
 
     run: str
@@ -66,7 +66,7 @@ def evaluate_operator(
     """
     size = solution.solver.batch_size
     if data is not None:
-        scores = {"test": score(solution.members, part_of_file(solution, data, names), size=size)}
+        scores = {"data": score(solution.members, part_of_file(solution, data, names), size=size)}
         return OperatorEvaluation(str(folder.path), os.fspath(data), scores)
     if not isinstance(solution.data, OperatorData):
         raise InputError(f"the samples of {folder.path} are not there; compare with a data set: --data FILE")

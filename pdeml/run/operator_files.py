@@ -144,11 +144,15 @@ def _check_array(source: Source, name: str, dims: tuple[str, ...] | None, role: 
     if name not in source.arrays:
         held = ", ".join(f"{info.name}({', '.join(info.dims)})" for info in source.arrays.values())
         listed = "" if dims is None else f"({', '.join(dims)})"
-        raise FileFormatError(f"{source.path}: has no {role} {name}{listed} of the operator; it holds {held}")
+        raise FileFormatError(
+            f"{source.path}: has no {role} {name}{listed} of the operator; it holds {held}; if it goes by another "
+            f"name: --{role}s {name}=NAME"
+        )
     found = source.arrays[name].dims
     if dims is not None and found != dims:
         raise FileFormatError(
-            f"{source.path}: {name!r} has the dimensions ({', '.join(found)}), the operator takes ({', '.join(dims)})"
+            f"{source.path}: {name!r} has the dimensions ({', '.join(found)}), the operator takes ({', '.join(dims)}); "
+            f"another array of the file may stand for it: --{role}s {name}=NAME"
         )
 
 

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pdeml.data import Source, open_source
+from pdeml.data.native import is_native
 from pdeml.errors import FileFormatError, InputError
 from pdeml.field import Field
-from pdeml.files import read_json_lines
+from pdeml.files import open_hdf5, read_json_lines
 from pdeml.run.finding import find_run, find_spec, run_name
 from pdeml.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from pdeml.problem import Problem
 
-__all__ = ["draw_field", "draw_geometry", "draw_history", "plot"]
+__all__ = ["draw_field", "draw_geometry", "draw_history", "draw_samples", "plot"]
 
 _CURVE, _SURFACE, _INSIDE = 801, 4096, 2048
+_PICTURED = 3  # samples of a data set
 
 
 def plot(
     what: str | os.PathLike[str], output: str | os.PathLike[str] | None = None, animate: bool = False
 ) -> tuple[Path, ...]:
-    """Draw a run, a field file, or the geometry of a spec.
+    """Draw a run, a field file, the first samples of a data set, or the geometry of a spec.
 
     Args:
-        what: a run directory, a field file, a spec file, or the name of a shipped problem.
+        what: a run directory, a field file, a data set of pdeml, a spec file, or the name of a shipped problem.
         output: the picture; default: into the run, or beside the current folder's files under the name of the spec.
         animate: a moving picture over time (GIF; MP4 where ffmpeg is installed).
 
@@ -44,6 +47,12 @@ def plot(
         return _plot_run(find_run(path), output, ending)
     if path.is_file() and path.suffix.lower() not in (".yaml", ".yml"):
         target = Path(output) if output is not None else path.with_suffix(ending)
+        if _is_samples(path):
+            if animate:
+                raise InputError("the samples of a data set do not move; --animate is for runs and field files")
+            with open_source(path) as source:
+                draw_samples(source, target, path.name, "t")
+            return (target,)
         Field.from_hdf5(path).plot(target, path.name)
         return (target,)
     if animate:
@@ -60,23 +69,84 @@ def draw_field(field: Field, path: Path) -> str | None:
     return None
 
 
+def draw_samples(source: Source, path: Path, title: str, time: str | None) -> None:
+    """Draw the first samples of a data set, one row each; numbers stand at the row.
+
+    Args:
+        source: the samples.
+        path: the picture.
+        title: of it.
+        time: which coordinate is the time.
+
+    Raises:
+        InputError: they cannot be drawn.
+    """
+    from pdeml.plot import plot_samples, save_figure
+
+    drawn = {name: info.dims for name, info in source.arrays.items() if info.dims and info.dtype.kind == "f"}
+    if not drawn or not source.length:
+        raise InputError(f"{source.path}: holds no samples of functions to draw")
+    numbers = [name for name, info in source.arrays.items() if not info.dims]
+    shown = min(_PICTURED, source.length)
+    values = {name: source.read(name, slice(0, shown)) for name in (*drawn, *numbers)}
+    labels = [
+        "\n".join([f"sample {k}", *(f"{name} = {values[name][k]:.4g}" for name in numbers[:4])]) for k in range(shown)
+    ]
+    sizes = {
+        dim: size for name, dims in drawn.items() for dim, size in zip(dims, source.arrays[name].shape, strict=True)
+    }
+    figure = plot_samples(
+        {dim: source.coordinates.get(dim, np.arange(size)) for dim, size in sizes.items()},
+        drawn,
+        [{name: values[name][k] for name in drawn} for k in range(shown)],
+        labels=labels,
+        units={**{name: info.unit for name, info in source.arrays.items()}, **source.units},
+        time=time,
+        title=title,
+    )
+    save_figure(figure, path)
+
+
+def _is_samples(path: Path) -> bool:
+    """Whether a file is a data set of ours."""
+    if not is_native(path):
+        return False
+    with open_hdf5(path) as file:
+        return str(file.attrs.get("pdeml_format", "")).startswith("dataset/")
+
+
 def draw_history(metrics: Path, path: Path) -> str | None:
-    """Draw loss, residual and error over the steps; return a note if there is nothing to draw."""
+    """Draw loss, residual and error over the steps, of an ensemble member by member.
+
+    Returns: a note if there is nothing to draw.
+    """
     from pdeml.plot import plot_history, save_figure
 
     rows = read_json_lines(metrics) if metrics.is_file() else []
-    curves = {}
-    for name in ("loss", "residual", "error"):
-        found = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), (int, float)) and "step" in row]
-        if found:
-            curves[name] = tuple(zip(*found, strict=True))
-    if not curves:
-        return f"no {path.name}: there are no metrics"
+    rows = [row for row in rows if "step" in row]
     where = "validation" if any("gradient" in row for row in rows) else "at held-out points"
-    errors = {where: curves.pop("error")} if "error" in curves else None
-    labels = {"loss": "on training points", "residual": "on fresh points"}
-    save_figure(plot_history({labels[name]: curve for name, curve in curves.items()}, errors), path)
+    labels = {"loss": "on training points", "residual": "on fresh points", "error": where}
+    losses: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
+    for member, own in _by_member(rows).items():
+        for name, label in labels.items():
+            found = [(row["step"], row[name]) for row in own if isinstance(row.get(name), (int, float))]
+            if found:
+                curves = errors if name == "error" else losses
+                curves[label if member is None else f"{label}, member {member}"] = tuple(zip(*found, strict=True))
+    if not losses and not errors:
+        return f"no {path.name}: there are no metrics"
+    across = "step, one member after the other" if any("member" in row for row in rows) else "step"
+    save_figure(plot_history(losses, errors, across=across), path)
     return None
+
+
+def _by_member(rows: list[dict[str, Any]]) -> dict[int | None, list[dict[str, Any]]]:
+    """Divide the rows of metrics by the member of an ensemble that they speak of, None where there is one operator."""
+    found: dict[int | None, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row.get("member"), []).append(row)
+    return found
 
 
 def draw_geometry(problem: Problem, path: Path) -> None:

@@ -164,15 +164,18 @@ def _learnt(
         notes = (*notes, *preview.notes)  # those on the data among them
     grid = dict((spec.export.grid if spec.export else None) or {})
     with document.errors("export", "grid"):
-        _check_grid(grid, data, solver)
+        _check_grid(grid, data, solver, problem)
     resolved = _resolve(document, name, solver, grid)
     return RunPlan(name, problem, data, solver, preview, None, grid, None, resolved, notes, recipe_of(document))
 
 
-def _check_grid(grid: Mapping[str, int], data: OperatorData | None, solver: OperatorSolver) -> None:
+def _check_grid(
+    grid: Mapping[str, int], data: OperatorData | None, solver: OperatorSolver, problem: Problem | None
+) -> None:
     if data is None:
         return
-    dims = [dim for dim in data.arrays["outputs"][0].dims if solver.history is None or dim != "t"]
+    time = data.told(problem).time if grid and solver.history is not None else None
+    dims = [dim for dim in data.arrays["outputs"][0].dims if dim != time]
     for dim, size in grid.items():
         if dim not in dims:
             raise InputError(one_of(dim, dims, "a coordinate of the outputs"), (dim,))

@@ -153,6 +153,11 @@ def _train(
                 folder.discard()
                 raise
             raise _keep_best(plan, folder, error, notes) from None
+        except InputError:
+            if not folder.state.exists():  # nothing to go on from
+                metrics.close()
+                folder.discard()
+            raise
     solution = noted(solution, notes)
     seconds = earlier + time.perf_counter() - started
     solution = replace(solution, record=replace(solution.record, seconds=seconds))

@@ -162,6 +162,8 @@ class OperatorSolver(SolverOptions):
         signature = self._signature(problem, data)
         operator = self._built(signature, self.seed)
         train, _ = self._parts(data, signature, 0)
+        if isinstance(data, OperatorData):
+            data.check_finite()
         self._equation(data, signature, operator)
         counts = {part: len(data.numbers(part)) for part in ("train", "validation", "test")}
         steps = self.ensemble * self.epochs * -(-len(train) // self.batch_size)
@@ -172,7 +174,7 @@ class OperatorSolver(SolverOptions):
             exact=(),
             optimisers=(("adamw", steps),),
             device=device,
-            notes=(*notes, *data.notes, *self._warnings),
+            notes=(*notes, *data.notes, *_strangers(problem, signature, self.physics is not None), *self._warnings),
         )
 
     def check_state(self, problem: Problem | None, state: TrainState) -> None:
@@ -320,6 +322,32 @@ class OperatorSolver(SolverOptions):
             unroll=self.unroll,
             pushforward=self.pushforward,
         )
+
+
+def _strangers(problem: Problem | None, signature: Signature, physics: bool) -> tuple[str, ...]:
+    """Say which functions of the samples the problem given beside them does not know; refuse to use its equation."""
+    if problem is None:
+        return ()
+    unknowns = problem.unknowns if signature.march is not None else ()
+    declared = dict.fromkeys([*problem.inputs, *problem.parameters, *unknowns])
+    told = [
+        (f"input {quantity.name!r}", ", ".join(declared) or "none")
+        for quantity in signature.inputs
+        if quantity.name not in declared
+    ]
+    told += [
+        (f"unknown {quantity.name!r}", ", ".join(problem.unknowns))
+        for quantity in signature.outputs
+        if quantity.name not in problem.unknowns
+    ]
+    if not told:
+        return ()
+    if physics:
+        raise InputError(
+            f"the problem, whose equation is asked for, has no {told[0][0]}; it has {told[0][1]}", ("physics",)
+        )
+    listed = "; ".join(f"no {what} (it has {known})" for what, known in told)
+    return (f"the problem has {listed}: of it only the coordinates are used, such as which of them are periodic",)
 
 
 def as_data(data: Any, problem: Problem | None, kind: str, seed: int = 0) -> OperatorData | DrawnData:

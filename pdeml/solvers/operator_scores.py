@@ -37,12 +37,12 @@ def score_parts(members: Sequence[Operator], data: OperatorData, size: int) -> d
 
 
 def shown_part(scores: Plain) -> str | None:
-    """Return the part whose errors count: test, or where there is none validation, else training."""
-    return next((name for name in ("test", "validation", "train") if name in scores), None)
+    """Return the part whose errors count: test, or where there is none validation, else training; of a file all."""
+    return next((name for name in ("data", "test", "validation", "train") if name in scores), None)
 
 
 def error_entries(scores: Plain) -> dict[str, Error]:
-    """Return output -> error over the test part (or what stands for it)."""
+    """Return output -> error over the test part (or what stands for it; of another file ``data``)."""
     part = shown_part(scores)
     if part is None:
         return {}

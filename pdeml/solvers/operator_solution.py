@@ -332,7 +332,8 @@ class OperatorSolution:
         march = self.signature.march
         known = [axis.name for axis in self.signature.axes if march is None or axis.name != march.time]
         if march is not None and dim == march.time:
-            raise InputError(f"the times follow from the step {march.step:g} of the operator; use rollout", (dim,))
+            message = f"the times follow from the step {march.step:g} of the operator: leave {dim} out"
+            raise InputError(f"{message}; in Python, rollout(inputs, frames) makes more of them", (dim,))
         if dim not in known:
             raise InputError(one_of(dim, known, "a coordinate of the operator"), (dim,))
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 2:

@@ -124,6 +124,14 @@ Renamed = Annotated[
 ]
 
 
+OPERATOR_OPTIONS = (
+    "epochs batch_size learning_rate schedule weight_decay loss clip ema patience augment resolutions physics "
+    "physics_points history window unroll pushforward residual ensemble compile max_seconds seed device "
+    "precision"
+).split()
+"""Options that all solvers of operators share, which are looked for under data."""
+
+
 class DataSpec(SpecNode):
     """Observations, or samples for an operator."""
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError, did_you_mean, one_of
 from .errors import show
-from .models import Spec
+from .models import OPERATOR_OPTIONS, DataSpec, Spec
 from .nodes import Path
 
 __all__ = ["Fault", "check", "make_spec"]
@@ -75,6 +75,8 @@ def _fault(entry: Any) -> Fault:
 def _unknown_key(path: Path) -> str:
     owner = _model_at(path[:-1])
     allowed = list(owner.model_fields) if owner is not None else []
+    if owner is DataSpec and path[-1] in OPERATOR_OPTIONS:
+        return f"is an option of the solver: write it as solver.{path[-1]}"
     where = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "a spec")
     return one_of(str(path[-1]), allowed, f"a key of {where}")
 

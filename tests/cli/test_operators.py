@@ -98,7 +98,8 @@ def test_inspect_and_evaluate(cli, line, tmp_path):
     assert plain["scores"]["train"]["samples"] == 12
     write_lines(tmp_path / "fine.npz", 5, 33)
     finer = json.loads(cli("evaluate", line, "--data", "fine.npz", *NAMES, "--json").out)
-    assert finer["scores"]["test"]["samples"] == 5
+    assert finer["scores"]["data"]["samples"] == 5
+    assert finer["errors"]["u"]["relative_l2"] == finer["scores"]["data"]["outputs"]["u"]["relative_l2"]["mean"]
 
 
 def test_predictions_of_a_file_and_of_the_test_samples(cli, line, tmp_path):
@@ -121,14 +122,17 @@ def test_a_program_is_exported(cli, line):
     found = cli("convert", line, "line.pt2")
     assert found.code == 0
     assert "wrote line.pt2: the number of samples" in found.out
-    assert cli("convert", line, "line.h5").code == 2
+    refused = cli("convert", line, "line.h5")
+    assert refused.code == 2
+    assert "is a run, which becomes a program: pdeml convert " in refused.err
+    assert ".pt2" in refused.err
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["--data", "none.npz"], "no such file"),
-        (["--data", "wrong.npz"], "has no input a(x) of the operator"),
+        (["--data", "wrong.npz"], "if it goes by another name: --inputs a=NAME"),
         (["--grid", "y=9"], "'y' is not a coordinate of the operator; allowed: x"),
         (["--data", "line.npz", "--grid", "z=9"], "'z' is not a coordinate of the operator; allowed: x"),
         (["--data", "line.npz", "--points", "p.csv"], "leave out --points"),

@@ -138,6 +138,8 @@ def link(kind: str, path: Path) -> str:
         ({"outputs": {"u": "u(t=)"}}, ("outputs", "u"), "write a place as"),
         ({"outputs": {"u": "u(t=0, x=0)"}}, ("outputs",), "one number a sample"),
         ({"outputs": {"u": "u", "a": "a"}}, ("outputs",), r"u\(t, x\), a\(x\) have different dimensions"),
+        ({"outputs": {"x": "u"}}, ("outputs",), r"'x' is the name of a coordinate, too .*, as outputs: {u: x}"),
+        ({"inputs": {"t": "a"}}, ("inputs",), r"'t' is the name of a coordinate, too .*, as inputs: {a: t}"),
         ({"coordinates": {"y": (0, 1)}}, ("coordinates", "y"), "'y' is not a coordinate"),
         ({"periodic": ["z"]}, ("periodic", 0), "'z' is not a coordinate of the data"),
     ],
@@ -152,6 +154,28 @@ def test_wrong_data_are_refused_with_their_place(
     with pytest.raises(InputError, match=message) as caught:
         OperatorData(plain, **given_)
     assert caught.value.path == path
+
+
+def test_names_under_which_arrays_are_shown_may_be_given(folder: Path) -> None:
+    values = torch.arange(60.0).reshape(10, 6)
+    torch.save({"x": values, "y": values + 1}, folder / "shown.pt")
+    shown = OperatorData(folder / "shown.pt")
+    assert [info.name for info in (*shown.arrays["inputs"], *shown.arrays["outputs"])] == ["a", "u"]
+    chosen = OperatorData(folder / "shown.pt", inputs={"a": "a"})
+    batch = next(iter(chosen.part("train").batches(0, 3, shuffle=False)))
+    np.testing.assert_array_equal(batch["u"], batch["a"] + 1)
+
+
+def test_values_that_are_not_finite_are_told_unless_they_lie_outside(folder: Path, split: Path) -> None:
+    OperatorData(split).check_finite()  # NaN outside its mask
+    a = np.ones((10, 6))
+    a[9, 2] = np.inf
+    np.savez(folder / "holes.npz", a=a, u=np.ones((10, 6)))
+    named = {"inputs": {"a": "a"}, "outputs": {"u": "u"}}
+    for part, sizes in (("test", {}), ("train", {"train": 10})):
+        with pytest.raises(InputError, match=rf"'a' of sample 9, in the {part} part, holds NaN") as caught:
+            OperatorData(folder / "holes.npz", **named, **sizes).check_finite()
+        assert caught.value.path == ("file",)
 
 
 def test_without_inputs_there_is_nothing_to_map(folder: Path) -> None:
@@ -185,7 +209,7 @@ def test_places_take_one_value_and_other_names_stay(split: Path) -> None:
 def test_statistics_are_those_of_the_training_part(split: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
     real = OperatorData._measured
-    monkeypatch.setattr(OperatorData, "_measured", lambda *given: measured.append(given[2].name) or real(*given))
+    monkeypatch.setattr(OperatorData, "_measured", lambda *given: measured.append(given[1].name) or real(*given))
     for options, numbers in (({}, SPLIT["train"]), ({"train": 5}, range(2, 7))):
         data = OperatorData(split, **options)
         for name in ("a", "u", "nu"):

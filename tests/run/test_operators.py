@@ -19,9 +19,12 @@ from pdeml.data import Writer, open_source
 from pdeml.errors import DivergenceError, InputError, RunError
 from pdeml.files import load_tensors
 from pdeml.run import evaluate, find_run, operator_files, train_spec, write_prediction
+from pdeml.run.pictures import draw_history, plot
 from pdeml.run.plan import make_plan
 from pdeml.solvers.deeponet import DeepONet
-from pdeml.spec import Document, SpecError, apply_overrides, load_spec
+from pdeml.solvers.operator import OperatorSolver
+from pdeml.spec import DataSpec, Document, SpecError, apply_overrides, load_spec
+from pdeml.spec.models import OPERATOR_OPTIONS
 from pdeml.train import Callback
 
 SPEC = """\
@@ -299,3 +302,71 @@ def test_two_processes_write_one_run_with_the_same_losses(spec):
     ]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-8)
     assert not list(Path("shared").glob(".*"))
+
+
+def test_options_of_the_solver_under_data_are_sent_to_the_solver(spec):
+    assert set(OPERATOR_OPTIONS) == set(OperatorSolver.model_fields) - set(DataSpec.model_fields)
+    with pytest.raises(SpecError, match=r"data\.history.*: is an option of the solver: write it as solver\.history"):
+        spec("data.history=2")
+
+
+def problem_of(unknown: str) -> str:
+    """Return the override to a problem that has no input."""
+    place = f"domain: {{space: {{interval: {{x: [0, 1]}}}}}}, conditions: {{on: boundary, value: {{{unknown}: 0}}}}"
+    return f"problem={{{place}, unknowns: [{unknown}], equations: laplacian({unknown}) = 1}}"
+
+
+def test_a_problem_that_does_not_know_the_functions_is_told(spec):
+    notes = " ".join(make_plan(spec(problem_of("w"))).notes)
+    assert "the problem has no input 'a' (it has none); no unknown 'u' (it has w): of it only" in notes
+    with pytest.raises(SpecError, match="contains 'w', which is no output"):
+        make_plan(spec(problem_of("w"), "solver.physics=1"))
+    with pytest.raises(SpecError, match="whose equation is asked for, has no input 'a'"):
+        make_plan(spec(problem_of("u"), "solver.physics=1"))
+
+
+def test_the_history_of_an_ensemble_is_drawn_member_by_member(spec, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr("pdeml.plot.plot_history", lambda *given, **options: drawn.update(given=given, **options))
+    monkeypatch.setattr("pdeml.plot.save_figure", lambda figure, path: None)
+    rows = [{"step": k, "loss": 1.0, "member": k // 3, "gradient": 1.0, "error": 2.0} for k in range(6)]
+    Path("m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert draw_history(Path("m.jsonl"), Path("h.png")) is None
+    losses, errors = drawn["given"]
+    assert {name: steps for name, (steps, _) in losses.items()} == {
+        "on training points, member 0": (0, 1, 2),
+        "on training points, member 1": (3, 4, 5),
+    }
+    assert list(errors) == ["validation, member 0", "validation, member 1"]
+    assert "member" in drawn["across"]
+
+
+def test_the_first_samples_of_a_data_set_are_drawn(spec):
+    train_spec(spec("solver.epochs=1"), "run")
+    write_prediction(find_run("run"), Path("p.h5"), data="line.npz", names={"inputs": {"a": "a"}})
+    assert plot("p.h5") == (Path("p.png"),)
+    assert Path("p.png").stat().st_size > 5000
+    with pytest.raises(InputError, match="do not move"):
+        plot("p.h5", animate=True)
+
+
+@pytest.mark.parametrize("sample", [3, 13, 18])  # of the three parts
+def test_values_that_are_not_finite_are_refused_before_a_run_is_replaced(spec, sample):
+    train_spec(spec(), "run")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    arrays = dict(np.load("line.npz"))
+    arrays["a"][sample, 2] = np.nan
+    np.savez("line.npz", **arrays)
+    with pytest.raises(SpecError, match=rf"line\.yaml:2.*'a' of sample {sample}, .*an array 'mask'"):
+        train_spec(spec(), "run", overwrite=True)
+    assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+
+
+def test_a_run_that_finds_a_bad_sample_while_fitting_leaves_nothing(spec, monkeypatch):
+    arrays = dict(np.load("line.npz"))
+    arrays["u"][14, 2] = np.inf
+    np.savez("line.npz", **arrays)
+    monkeypatch.setattr("pdeml.data.operator._LOOKED_AT_BYTES", 0)  # as of parts that are streamed
+    with pytest.raises(InputError, match="sample 14: holds NaN or infinite"):
+        train_spec(spec(), "run")
+    assert not Path("run").exists()

@@ -167,7 +167,7 @@ def test_grids_points_and_frames_that_do_not_fit_are_refused(line, marching):
         line.at([[1.5]])
     with pytest.raises(InputError, match="use predict"):
         line.rollout({"a": curves(8)}, 3)
-    with pytest.raises(InputError, match="use rollout"):
+    with pytest.raises(InputError, match=r"leave t out; in Python, rollout\("):
         marching.on_grid(t=9)
     with pytest.raises(InputError, match="must be the first 2 frames, got 3"):
         marching.predict({"u": np.zeros((1, 3, 16))})

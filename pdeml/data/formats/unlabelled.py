@@ -66,6 +66,7 @@ def open_unlabelled(found: Found, custom: Custom, arrays: Mapping[str, Stored], 
         raise FileFormatError(f"{found.path}: two of its arrays have names that differ in punctuation only")
     if not names.arrays and set(custom.names.arrays.values()) <= set(known):
         names = Names(custom.names.inputs, custom.names.outputs, names.coordinates)
+    names = _as_in_the_file(names, custom, known)
     place, given = _place(names.coordinates)
     vectors = _vectors(found, custom, known, names, given)
     fields = _fields(found, known, names, vectors)
@@ -165,6 +166,15 @@ class _Layout:
             if all(self.sizes.get(axis, size) == size for axis, size in zip(order, sizes, strict=True))
         )
         return next(fits, None)
+
+
+def _as_in_the_file(names: Names, custom: Custom, arrays: Mapping[str, Stored]) -> Names:
+    """Take the names under which arrays are shown where the user names none for those of the file, too."""
+    shown = {ours: theirs for ours, theirs in custom.names.arrays.items() if ours not in arrays and theirs in arrays}
+    inputs, outputs = (
+        {ours: shown.get(theirs, theirs) for ours, theirs in group.items()} for group in (names.inputs, names.outputs)
+    )
+    return Names(inputs, outputs, names.coordinates)
 
 
 def _place(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
