@@ -243,11 +243,11 @@ _PROSE = (
 def _cells(row: Row, metric: str, bound: float, lines: Sequence[Measured]) -> tuple[str, ...]:
     name = f"{row.title}: {_METRICS[metric]}"
     if not lines:
-        return name, "not run" + (" (needs a GPU)" if row.gpu else ""), f"{bound:.2g}", "", "", row.anchor
+        return name, "not run" + (" (needs a GPU)" if row.gpu else ""), f"{bound:.3g}", "", "", row.anchor
     worst = max(line.error for line in lines)
-    shown = f"{worst:.2g}" + ("" if worst <= bound else " **(missed)**") + f" ({len(lines)} seeds)"
+    shown = f"{worst:.3g}" + ("" if worst <= bound else " **(missed)**") + f" ({len(lines)} seeds)"
     seconds = f"{max(line.seconds for line in lines):.0f}"
-    return name, shown, f"{bound:.2g}", seconds, f"{lines[-1].parameters:,}", row.anchor
+    return name, shown, f"{bound:.3g}", seconds, f"{lines[-1].parameters:,}", row.anchor
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
