@@ -127,12 +127,13 @@ def on_screen(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def readme_text(lines: Sequence[Measured], order: Sequence[str]) -> str:
+def readme_text(lines: Sequence[Measured], order: Sequence[str], prose: str) -> str:
     """Return the table of README.md and what there is to say about it.
 
     Args:
         lines: all that was ever measured; of each row the newest state of code and machine counts.
         order: names of the rows in the order of the table; others do not appear.
+        prose: what was measured, and how.
     """
     newest = {line.row: line.origin.key for line in sorted(lines, key=lambda line: line.date)}
     kept = {row: [m for m in lines if m.row == row and m.origin.key == newest[row]] for row in order if row in newest}
@@ -141,16 +142,7 @@ def readme_text(lines: Sequence[Measured], order: Sequence[str]) -> str:
     summaries = [summarise(measured) for measured in kept.values()]
     header = ("problem", "relative L2 error, worst of all seeds", "seeds", "bound", "seconds, worst", "limit", "wall")
     table = markdown(header, [_cells(summary) for summary in summaries])
-    return "\n".join([table, "", _PROSE, "", *_origins(kept)])
-
-
-_PROSE = (
-    "Every row is a shipped problem, solved by a PINN with default options in float64 on the CPU, two threads.\n"
-    "The error is that of the last iterate, not of the best, against an independent reference on 10,000 points that\n"
-    "were never trained on. Seconds are CPU time divided by two: what it takes on two cores that do nothing else,\n"
-    "imports not counted. Wall time is what went by on the machine below, whatever else it did.\n"
-    "Written by `make accuracy` from `benchmarks/accuracy.csv`."
-)
+    return "\n".join([table, "", prose, "", *_origins(kept)])
 
 
 def _cells(summary: Summary) -> tuple[str, ...]:

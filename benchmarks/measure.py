@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,18 @@ from pdeml.spec import load_spec
 
 __all__ = ["held_out", "measure", "relative_error"]
 
+OWN = Path(__file__).resolve().parent / "problems"
+COMMON = {"device": "cpu", "precision": "float64"}
 HELD_OUT_POINTS = 10_000
 # More than 32 bits, so that no training seed, which is the first word of a sequence of small numbers, begins like it.
 HELD_OUT_SEED = 8_462_201_731_997
 
 
 def measure(problem: str, solver: str, options: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Solve and time a shipped problem.
+    """Solve and time a problem.
 
     Args:
-        problem: name in the library.
+        problem: name in the library, or of a spec in benchmarks/problems.
         solver: kind of solver; it runs on the CPU in float64.
         options: of the solver; empty for its defaults.
         seed: of the training.
@@ -44,16 +47,19 @@ def measure(problem: str, solver: str, options: dict[str, Any], seed: int) -> di
     """
     torch.set_num_threads(THREADS)
     kind = solver_class(solver)
+    path = OWN / f"{problem}.yaml"
+    path = path if path.exists() else library.path(problem)
+    common = {key: value for key, value in COMMON.items() if key in kind.model_fields}
     gflops = matmul_rate()
     wall, cpu = time.perf_counter(), time.process_time()
-    loaded = library.load(problem)
+    loaded = Problem.from_yaml(path)
     try:
-        solution = kind(**{"seed": seed, "device": "cpu", "precision": "float64", **options}).fit(loaded)
+        solution = kind(**{**common, "seed": seed, **options}).fit(loaded)
         diverged = False
     except DivergenceError as error:
         solution, diverged = error.solution, True
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    document = load_spec(library.path(problem))
+    document = load_spec(path)
     reference = make_reference(document.spec.reference, loaded, document.folder)
     return {
         "error": float("inf") if diverged else relative_error(solution, reference, loaded),

@@ -1,5 +1,6 @@
 """From equations to residual systems: jets, plans, statements, blocks."""
 
+from pdeml.lower.functionals import Functionals, indices_of, linearised
 from pdeml.lower.jets import Composition, Derivatives, Jet, compose, composed, linear
 from pdeml.lower.known import KnownFunctions
 from pdeml.lower.multi_index import Combination, Index, JetSpec
@@ -15,6 +16,7 @@ __all__ = [
     "Combination",
     "Composition",
     "Derivatives",
+    "Functionals",
     "Index",
     "Jet",
     "JetSpec",
@@ -28,7 +30,9 @@ __all__ = [
     "compose",
     "composed",
     "estimate_scales",
+    "indices_of",
     "linear",
+    "linearised",
     "make_block",
     "make_residual_plan",
     "residual_scale",

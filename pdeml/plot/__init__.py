@@ -2,6 +2,7 @@
 
 from pdeml.plot.animation import ANIMATIONS, animate_grid
 from pdeml.plot.fields import plot_grid, plot_points
+from pdeml.plot.frequencies import plot_frequencies
 from pdeml.plot.history import plot_history
 from pdeml.plot.operators import plot_case, plot_distribution, plot_over_time, plot_spectrum
 from pdeml.plot.samples import plot_samples
@@ -13,6 +14,7 @@ __all__ = [
     "animate_grid",
     "plot_case",
     "plot_distribution",
+    "plot_frequencies",
     "plot_geometry",
     "plot_grid",
     "plot_history",

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import accuracy
+import meshfree
 import numpy as np
 import pytest
 from accuracy import MeasurementError, Row, main, measure_apart
 from accuracy_table import Measured
-from measure import held_out
+from measure import OWN, held_out
 from records import append, code_state, read
 
-from pdeml.problem import library
+from pdeml.expr import evaluate
+from pdeml.problem import Problem, library
+from pdeml.spec import load_spec
 
 ROWS = (Row("easy", "heat", bound=1e-3, limit=10.0), Row("free", "wave"))
 README = "# Title\n<!-- accuracy:begin -->\nold\n<!-- accuracy:end -->\nrest\n"
@@ -28,6 +31,7 @@ class Bench:
     def __init__(self, folder: Path):
         self.csv, self.readme = folder / "accuracy.csv", folder / "README.md"
         self.readme.write_text(README, encoding="utf-8")
+        self.target = dataclasses.replace(accuracy.PINN_TABLE, csv=self.csv, readme=self.readme)
         self.calls: list[tuple[str, int]] = []
 
     def run(self, arguments: str, results: Iterable[dict[str, Any]] | None = None) -> int:
@@ -37,7 +41,7 @@ class Bench:
             self.calls.append((row.name, seed))
             return result() if queue is None else next(queue)
 
-        return main(arguments.split(), rows=ROWS, measure=measure, csv=self.csv, readme=self.readme)
+        return main(arguments.split(), rows=ROWS, measure=measure, target=self.target)
 
     @property
     def lines(self) -> list[Measured]:
@@ -154,7 +158,7 @@ def test_a_failed_measurement_is_told_and_the_others_go_on(bench: Bench, capsys:
             raise MeasurementError("out of memory")
         return result()
 
-    code = main(["--seeds", "0", "1"], rows=ROWS[:1], measure=measure, csv=bench.csv, readme=bench.readme)
+    code = main(["--seeds", "0", "1"], rows=ROWS[:1], measure=measure, target=bench.target)
     assert code == 1
     assert "easy seed 0: out of memory" in capsys.readouterr().out
     assert [line.seed for line in bench.lines] == [1]
@@ -163,7 +167,7 @@ def test_a_failed_measurement_is_told_and_the_others_go_on(bench: Bench, capsys:
 def test_a_bound_that_is_tightened_later_judges_old_lines(bench: Bench):
     bench.run("--rows easy --seeds 0")
     tight = (dataclasses.replace(ROWS[0], bound=1e-5),)
-    assert main(["--seeds", "0"], rows=tight, measure=measure_apart, csv=bench.csv, readme=bench.readme) == 1
+    assert main(["--seeds", "0"], rows=tight, measure=measure_apart, target=bench.target) == 1
 
 
 def test_the_table_is_generated_and_the_rest_of_the_readme_stays(bench: Bench):
@@ -225,6 +229,18 @@ def test_rows_are_shipped_problems_with_default_options():
     assert all(row.options == {} for row in accuracy.ROWS)
 
 
+def test_the_problems_of_the_meshfree_table_have_the_sources_of_their_exact_solutions():
+    names = {path.stem for path in OWN.glob("*.yaml")}
+    assert {row.problem for row in meshfree.ROWS} == names
+    for name in names:
+        document = load_spec(OWN / f"{name}.yaml")
+        problem = Problem.from_yaml(OWN / f"{name}.yaml")
+        exact = problem.manufactured(document.spec.reference.exact)
+        x = dict(zip(problem.names.coordinates, held_out(problem).T[:, :50], strict=True)) | problem.parameter_values
+        wrong = evaluate(problem.forms[0].residual - exact.forms[0].residual, x)
+        assert np.abs(wrong).max() <= 1e-12 * max(np.abs(evaluate(problem.forms[0].source, x)).max(), 1), name
+
+
 def test_held_out_points_fill_the_domain_and_never_change():
     problem = library.load("burgers")
     points = held_out(problem)
@@ -237,7 +253,7 @@ def test_held_out_points_fill_the_domain_and_never_change():
 def test_a_real_measurement_in_its_own_process_repeats_to_the_last_bit(bench: Bench):
     quick = (Row("quick", "heat", bound=1e3, options={"steps": 2, "width": 4, "depth": 1}),)
     arguments = ["--seeds", "0", "--repeat", "2"]
-    assert main(arguments, rows=quick, measure=measure_apart, csv=bench.csv, readme=bench.readme) == 0
+    assert main(arguments, rows=quick, measure=measure_apart, target=bench.target) == 0
     first, second = bench.lines
     assert first.error == second.error
     assert 1e-8 < first.error < 1e3

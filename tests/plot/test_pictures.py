@@ -14,7 +14,7 @@ from PIL import Image
 
 from pdeml.errors import InputError
 from pdeml.field import Field
-from pdeml.plot import plot_geometry, plot_grid, plot_history, plot_points, save_figure
+from pdeml.plot import plot_frequencies, plot_geometry, plot_grid, plot_history, plot_points, save_figure
 
 AXES = {"x": np.linspace(0, 1, 12), "y": np.linspace(0, 1, 10), "z": np.linspace(0, 1, 8), "t": np.linspace(0, 2, 7)}
 
@@ -163,6 +163,15 @@ def test_histories_are_logarithmic_and_named() -> None:
     assert len(losses.lines[1].get_ydata()) == 50
     assert plot_history({"a": (steps, steps)}, log_steps=True).axes[0].get_xscale() == "log"
     assert len(plot_history({}).axes) == 1
+
+
+def test_a_spectrum_names_its_largest_lines_and_leaves_out_what_is_nothing():
+    lines = [(20.0, 0.4, 0.5), (100.0, 0.1, 0.2), (3.0, 1e-12, 0.1), (55.0, 1e-5, 9.0)]
+    figure = plot_frequencies({"x": lines, "y": []}, title="learnt")
+    axes = figure.axes
+    assert [one.get_xlabel() for one in axes] == [f"angular frequency along {name}" for name in "xy"]
+    assert [text.get_text() for text in axes[0].texts] == ["20", "100", "55"]
+    assert axes[0].get_xlim()[1] > 100.2
 
 
 def test_geometries_name_their_pieces() -> None:
