@@ -1,0 +1,260 @@
+"""Stationary kernels ``k(z) = Σ_q w_q e(z; κ_q) cos(m_q z)`` of one coordinate, and their products over coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pdeml.errors import InputError
+from pdeml.gp.envelopes import Envelope, Gaussian, Matern, smallest_nu
+
+__all__ = ["Kernel", "KernelCodec", "ProductKernel", "matern", "mixture_derivatives", "rbf", "spectral_mixture"]
+
+_CHUNK = 1 << 16  # lags times components at once: what is held for the recursion stays in the cache
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """``k(x − x′) = Σ_q w_q e(x − x′; κ_q) cos(m_q (x − x′))`` of one coordinate.
+
+    Its spectral density is a mixture of peaks at ±m_q of width κ_q: normal (Gaussian envelope) or Student's t (Matérn).
+    Functions drawn from it oscillate with angular frequency m_q over a coherence length ``1/κ_q``. One component with
+    frequency zero is the RBF or Matérn kernel of length ``1/κ``.
+
+    Args:
+        envelope: `Gaussian` or `Matern`.
+        weights: w, (Q,), positive: the variance of each component.
+        widths: κ, (Q,), positive, radians per unit of the coordinate.
+        frequencies: m, (Q,), radians per unit of the coordinate; k is even in m, so that signs do not matter.
+
+    Reference: Wilson & Adams, *Gaussian process kernels for pattern discovery* (ICML 2013), section 4, where
+    μ = m / 2π and v = (κ / 2π)²; Fang et al., *Solving high frequency and multi-scale PDEs with Gaussian processes*
+    (ICLR 2024), for the Student-t mixture.
+    """
+
+    envelope: Envelope
+    weights: Tensor
+    widths: Tensor
+    frequencies: Tensor
+
+    def __post_init__(self):
+        if not (self.weights.ndim == 1 and self.weights.shape == self.widths.shape == self.frequencies.shape):
+            shapes = ", ".join(str(tuple(t.shape)) for t in (self.weights, self.widths, self.frequencies))
+            raise InputError(f"weights, widths and frequencies of shapes {shapes}; allowed: three of one shape (Q,)")
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def variance(self) -> Tensor:
+        """``k(0)``."""
+        return self.weights.sum()
+
+    def derivatives(self, lags: Tensor, highest: int) -> Tensor:
+        """Return ``k^(n)(z)``, n = 0, ..., highest, (highest + 1, *lags.shape), differentiable in the parameters.
+
+        Args:
+            lags: z = x − x′, any shape.
+            highest: n; derivatives of both arguments together.
+
+        Raises:
+            InputError: the kernel is rougher than that; the smallest admissible ν is named.
+        """
+        self.check_order(highest)
+        table = mixture_derivatives(
+            lags.reshape(-1), self.weights, self.widths, self.frequencies, highest, self.envelope
+        )
+        return table.reshape(highest + 1, *lags.shape)
+
+    def moments(self, highest: int) -> Tensor:
+        """Return ``k^(n)(0)``, n = 0, ..., highest; the derivative of order p has variance ``(−1)^p k^(2p)(0)``."""
+        return self.derivatives(self.weights.new_zeros(1), highest)[:, 0]
+
+    def scaled(self, factor: Tensor | float) -> Kernel:
+        """Return the kernel with its variance multiplied by ``factor``."""
+        return Kernel(self.envelope, self.weights * factor, self.widths, self.frequencies)
+
+    def detached(self) -> Kernel:
+        """Return the kernel without a graph of gradients."""
+        return Kernel(self.envelope, self.weights.detach(), self.widths.detach(), self.frequencies.detach())
+
+    def check_order(self, highest: int) -> None:
+        """Refuse derivatives of an order that the kernel does not have.
+
+        Raises:
+            InputError: the kernel is rougher than that; the smallest admissible ν is named.
+        """
+        if highest > self.envelope.smoothness:
+            raise InputError(
+                f"derivatives of total order {highest} of a kernel with {self.envelope} (an operator of order m on "
+                f"both arguments takes 2m); the smallest admissible Matérn order is nu = {smallest_nu(highest)}"
+            )
+
+
+@dataclass(frozen=True)
+class ProductKernel:
+    """``k(x − x′) = Π_j k_j(x_j − x′_j)`` over the coordinates; on a grid its matrix is a Kronecker product."""
+
+    axes: tuple[Kernel, ...]
+
+    @property
+    def variance(self) -> Tensor:
+        """``k(0)``."""
+        return math.prod(kernel.variance for kernel in self.axes)
+
+    def scaled(self, factor: Tensor | float) -> ProductKernel:
+        """Return the kernel with its variance multiplied by ``factor``, all of it on the first axis."""
+        return ProductKernel((self.axes[0].scaled(factor), *self.axes[1:]))
+
+    def detached(self) -> ProductKernel:
+        """Return the kernel without a graph of gradients."""
+        return ProductKernel(tuple(kernel.detached() for kernel in self.axes))
+
+
+def rbf(length: float, variance: float = 1.0) -> Kernel:
+    """Return ``variance exp(−z² / (2 length²))``."""
+    return spectral_mixture([0.0], 1 / length, variance)
+
+
+def matern(nu: float, length: float, variance: float = 1.0) -> Kernel:
+    """Return Matérn's kernel of order ν, with ``√(2ν) |z| / length`` in the exponent."""
+    return spectral_mixture([0.0], 1 / length, variance, Matern(nu))
+
+
+def spectral_mixture(
+    frequencies: Sequence[float] | Tensor, width: float, variance: float = 1.0, envelope: Envelope | None = None
+) -> Kernel:
+    """Return a mixture of equal weights, where learning the spectrum begins.
+
+    Args:
+        frequencies: m, (Q,), angular, such as ``linspace(0, highest, 30)``.
+        width: κ of each component, in the same units.
+        variance: ``k(0)``, shared out equally.
+        envelope: `Gaussian` by default.
+
+    Raises:
+        InputError: no frequency, or a width or variance that is not positive and finite.
+    """
+    m = torch.as_tensor(frequencies, dtype=torch.float64).clone()
+    if not len(m) or not torch.isfinite(m).all():
+        raise InputError(f"frequencies {m.tolist()}; allowed: one or more finite numbers")
+    for name, value in (("width (one over length)", width), ("variance", variance)):
+        if not 0 < value < math.inf:
+            raise InputError(f"{name} of a kernel {value!r}; allowed: a positive number")
+    return Kernel(envelope or Gaussian(), torch.full_like(m, variance / len(m)), torch.full_like(m, width), m)
+
+
+@dataclass(frozen=True)
+class KernelCodec:
+    """The free parameters of several product kernels as one vector, scaled so that a step of one is a sensible step.
+
+    For each kernel and axis: ``log w`` (Q), ``log κ`` (Q), ``m / unit`` (Q). The prior is Jeffreys': ``p(w) ∝ 1/w`` is
+    flat in log w, so that an objective takes no term for it, and the weight of a frequency that the data do not need
+    runs to zero. A component of frequency zero stays there: k is even in m, its gradient vanishes.
+
+    Args:
+        envelopes: the envelope of each kernel and axis.
+        counts: the number of components Q of each kernel and axis.
+        units: one angular frequency for each axis, about the resolution ``2π / extent`` of the domain.
+    """
+
+    envelopes: tuple[tuple[Envelope, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
+    units: tuple[float, ...]
+
+    @classmethod
+    def of(cls, kernels: Sequence[ProductKernel], units: Sequence[float]) -> KernelCodec:
+        """Return the codec of kernels of this structure.
+
+        Raises:
+            InputError: the number of units is not that of the axes, or a unit is not positive.
+        """
+        if any(len(kernel.axes) != len(units) for kernel in kernels) or min(units) <= 0:
+            raise InputError(f"units {tuple(units)}; allowed: one positive angular frequency for each axis")
+        envelopes = tuple(tuple(axis.envelope for axis in kernel.axes) for kernel in kernels)
+        return cls(envelopes, tuple(tuple(map(len, kernel.axes)) for kernel in kernels), tuple(units))
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return 3 * sum(map(sum, self.counts))
+
+    def pack(self, kernels: Sequence[ProductKernel]) -> Tensor:
+        """Return the parameters of kernels, (size,); a weight of zero is written as the smallest positive number."""
+        parts = []
+        for kernel in kernels:
+            for axis, unit in zip(kernel.axes, self.units, strict=True):
+                tiny = torch.finfo(axis.weights.dtype).tiny
+                parts += [axis.weights.clamp(min=tiny).log(), axis.widths.log(), axis.frequencies / unit]
+        return torch.cat(parts)
+
+    def unpack(self, parameters: Tensor) -> tuple[ProductKernel, ...]:
+        """Return the kernels of parameters (size,), differentiable in them."""
+        pieces = iter(parameters.split([q for counts in self.counts for q in counts for _ in range(3)]))
+        return tuple(
+            ProductKernel(
+                tuple(
+                    Kernel(envelope, next(pieces).exp(), next(pieces).exp(), next(pieces) * unit)
+                    for envelope, unit in zip(envelopes, self.units, strict=True)
+                )
+            )
+            for envelopes in self.envelopes
+        )
+
+
+def mixture_derivatives(
+    lags: Tensor, weights: Tensor, widths: Tensor, frequencies: Tensor, highest: int, envelope: Envelope
+) -> Tensor:
+    """Return ``k^(n)(z) = Σ_q w_q Re d^n/dz^n [e(z; κ_q) exp(i m_q z)]``, (highest + 1, M), n = 0, ..., highest.
+
+    The one place where kernels are evaluated; nothing of the size of lags times components is kept for the gradient.
+    """
+    return _MixtureDerivatives.apply(lags, weights, widths, frequencies, highest, envelope)
+
+
+class _MixtureDerivatives(torch.autograd.Function):
+    """Forward and backward in chunks of lags, both from the same recursion.
+
+    With ``G = e exp(i m z)`` and e a function of κ z: ``∂_m G^(n) = i (z G^(n) + n G^(n−1))`` and
+    ``κ ∂_κ G^(n) = z (G^(n+1) − i m G^(n)) + n (G^(n) − i m G^(n−1))``.
+    """
+
+    @staticmethod
+    def forward(ctx, lags, weights, widths, frequencies, highest, envelope):
+        ctx.save_for_backward(lags, weights, widths, frequencies)
+        ctx.highest, ctx.envelope = highest, envelope
+        table = lags.new_empty(highest + 1, len(lags))
+        for part in _chunks(lags, weights):
+            real, _ = envelope.modulated(lags[part], widths, frequencies, highest)
+            table[:, part] = real @ weights
+        return table
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, cotangent):
+        lags, weights, widths, frequencies = ctx.saved_tensors
+        for_lags = torch.zeros_like(lags) if ctx.needs_input_grad[0] else None
+        sums = lags.new_zeros(3, len(weights))
+        orders = torch.arange(ctx.highest + 1, dtype=lags.dtype, device=lags.device)[:, None]
+        for part in _chunks(lags, weights):
+            real, imaginary = ctx.envelope.modulated(lags[part], widths, frequencies, ctx.highest + 1)
+            given = cotangent[:, part]
+            # Adjoints of z G^(n) + n G^(n−1), read as coefficients of G^(n), n = 0, ..., highest.
+            moved = given * lags[part]
+            moved[:-1] += (orders * given)[1:]
+            sums[0] += torch.einsum("nm,nmq->q", given, real[:-1])
+            twist = torch.einsum("nm,nmq->q", moved, imaginary[:-1])
+            sums[1] += torch.einsum("nm,nmq->q", moved, real[1:]) + frequencies * twist
+            sums[2] -= twist
+            if for_lags is not None:
+                for_lags[part] = torch.einsum("nm,nmq,q->m", given, real[1:], weights)
+        return for_lags, sums[0], weights / widths * sums[1], weights * sums[2], None, None
+
+
+def _chunks(lags: Tensor, weights: Tensor) -> list[slice]:
+    length = max(1, _CHUNK // len(weights))
+    return [slice(i, i + length) for i in range(0, len(lags), length)]
