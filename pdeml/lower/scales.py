@@ -23,6 +23,7 @@ from pdeml.problem import Constraint, Problem
 __all__ = ["Given", "Scales", "coordinate_sizes", "estimate_scales", "residual_scale"]
 
 _PROBES = 512
+_ROUNDING = 1e-9  # of what the sources make of an unknown: smaller given values say nothing of its size
 _SIDE_OFFSET = 0.381966  # an irrational shift: probes avoid the zeros that symmetric formulas have at round places
 _MULTIPLES = (1.0, 1.3247, 0.7549, 0.3247, -0.5698, -1.3247)
 """Of the typical size: where a slope is singular (a logarithm, a root, a pole) the next one is taken."""
@@ -83,8 +84,7 @@ def estimate_scales(problem: Problem, given: Given | None = None) -> Scales:
     empty, points = Scales(lengths, {}), _probes(problem, problem.domain.region("interior"), given)
     sizes = {
         name: _declared(problem, name)
-        or _from_values(problem, name, lengths, given)
-        or _balanced(problem, name, empty, points)
+        or _unless_rounding(_from_values(problem, name, lengths, given), _balanced(problem, name, empty, points))
         for name in problem.names.real_unknowns
     }
     known = {name: size for name, size in sizes.items() if size}
@@ -165,11 +165,17 @@ def _declared(problem: Problem, unknown: str) -> float | None:
 def _from_values(problem: Problem, unknown: str, lengths: tuple[float, ...], given: Given | None) -> float:
     sizes = [0.0]
     for constraint in problem.constraints:
-        if constraint.unknown == unknown and constraint.value is not None:
+        known = given is not None or not constraint.form.input_jets
+        if known and constraint.unknown == unknown and constraint.value is not None:
             value = to_jets(constraint.value, problem.names)
             size = _largest(value, _probes(problem, constraint.region, given))
             sizes.append(size * _unit_of(constraint, problem, lengths))
     return max(size for size in sizes if np.isfinite(size))
+
+
+def _unless_rounding(from_values: float, balanced: float) -> float:
+    """Return the size by given values, or by sources where these values are rounding errors: sin(100*pi) at a wall."""
+    return from_values if from_values > _ROUNDING * balanced else balanced
 
 
 def _unit_of(constraint: Constraint, problem: Problem, lengths: tuple[float, ...]) -> float:
@@ -188,6 +194,8 @@ def _balanced(problem: Problem, unknown: str, scales: Scales, points: Probes) ->
     """Return the size that balances sources and unknowns of known size in the unknown's equations, or zero."""
     sizes = [0.0]
     for form in problem.forms:
+        if any(jet_symbol(*jet).name not in points for jet in form.input_jets):
+            continue  # nothing is known of its input functions
         own = [(_largest(t.coefficient, points), t.index) for t in form.terms if t.unknown == unknown]
         if any(size > 0 for size, _ in own):
             others = _terms(form, scales, points).values() if scales.unknowns else ()
