@@ -95,7 +95,7 @@ KEYS = {
     "export-key-misspelt": swap("{grid:", "{gird:", "did you mean 'grid'"),
     "solver-option-misspelt": swap(OPTIONS, "widht: 4", "did you mean 'width'"),
     "solver-kind-misspelt": swap("kind: pinn", "kind: pin", "'pin'", "allowed:", "did you mean 'pinn'"),
-    "solver-kind-not-there-yet": swap("kind: pinn", "kind: random_features", "'random_features'", "pinn"),
+    "solver-kind-not-there-yet": swap("kind: pinn", "kind: galerkin", "'galerkin'", "pinn"),
     "shape-misspelt": swap("{disk:", "{disc:", "'disc'", "did you mean 'disk'", of=SHAPE),
     "shape-key-misspelt": swap("radius: 0.2", "radios: 0.2", "did you mean 'radius'", of=SHAPE),
     "set-operation-misspelt": swap("{difference:", "{diference:", "did you mean 'difference'", of=SHAPE),
