@@ -69,6 +69,7 @@ bench: $(READY) ## time derivatives, streaming (4 GiB of free disk), Darcy's pro
 	$(BIN)/python benchmarks/bench_darcy.py
 	$(BIN)/python benchmarks/bench_stream.py
 	$(BIN)/python benchmarks/data_tables.py
+	$(BIN)/python benchmarks/sampling_table.py
 
 docs: $(READY) ## pages of the public interface -> docs/api
 	$(BIN)/python scripts/make_docs.py docs/api

@@ -3,7 +3,8 @@
 The function 1 / (1 + 16 x²) on [-1, 1] is approximated by 30 Legendre polynomials from n points, independent and
 uniform, or chosen from 4,000 candidates by the Christoffel density, by volume sampling, or by determinantal point
 processes. Over many draws, the median and the 95 % quantile of the error over that of the best approximation, both in
-L2, are written to sampling.csv. The exit code is 1 if optimal points are not better than uniform ones.
+L2, are written to sampling.csv and, as a table, to README.md. The exit code is 1 if optimal points are not better than
+uniform ones.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.polynomial import legendre
-from records import append, origin
+from records import ROOT, append, origin, read
 from rich.console import Console
+from tables import markdown, replace_between
 
 from pdeml.sampling import OPTIMAL, choose
 
@@ -47,7 +49,9 @@ class Measured:
     quantile95: float
 
 
-def main(arguments: Sequence[str] | None = None, *, csv: Path = FOLDER / "sampling.csv") -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, csv: Path = FOLDER / "sampling.csv", readme: Path = ROOT / "README.md"
+) -> int:
     """Measure, show and record. Returns the exit code."""
     options = _parse(arguments)
     console, where = Console(), asdict(origin())
@@ -67,6 +71,7 @@ def main(arguments: Sequence[str] | None = None, *, csv: Path = FOLDER / "sampli
             append(csv, found)
             console.print(f"{method:12} {n:4} points: {found.median:.3g} ({found.quantile95:.3g})")
             medians[method, n] = found.median
+    replace_between(readme, "sampling", _readme_text(read(csv, Measured)))
     return 0 if all(medians[method, n] < medians["uniform", n] for method in OPTIMAL for n in COUNTS) else 1
 
 
@@ -99,6 +104,25 @@ def basis(x: np.ndarray) -> np.ndarray:
 def function(x: np.ndarray) -> np.ndarray:
     """Return Runge's function, a little less peaked."""
     return 1 / (1 + 16 * x**2)
+
+
+def _readme_text(lines: Sequence[Measured]) -> str:
+    newest = {(line.method, line.points): line for line in lines}
+    cells = [(str(n), *(_cell(newest.get((method, n))) for method in METHODS)) for n in COUNTS]
+    last = lines[-1]
+    return "\n".join(
+        [
+            markdown(("points", *METHODS), cells),
+            "",
+            "Least squares with 30 Legendre polynomials for 1/(1 + 16 x²): error over that of the best approximation,",
+            f"median and, in brackets, 95 % quantile of {last.draws} draws. Measured: {last.date.split(' ')[0]},",
+            f"{last.machine}; pdeml {last.version}. Written by `make bench`.",
+        ]
+    )
+
+
+def _cell(line: Measured | None) -> str:
+    return "" if line is None else f"{line.median:.3g} ({line.quantile95:.2g})"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
