@@ -40,7 +40,7 @@ FOLDER = Path(__file__).resolve().parent
 LAYERS = [(8, 32, 64, 16), (8, 32, 85, 12), (16, 64, 64, 16), (4, 32, 128, 16), (2, 32, 256, 16), (4, 32, 128, 64)]
 MODEL = (8, 64, 16, 32)
 SMALL = (1, 8, 8, 4)
-ROUNDS = 15
+ROUNDS, PEAKS = 15, 3
 MEAN, LEAST, STEP, INFERENCE = 2.5, 0.95, 1.8, 2.0
 TRAINING, APPLIED = "FNO, training step", "FNO, inference"
 
@@ -182,9 +182,10 @@ def _measure(rounds: int) -> list[Timed]:
 
 
 def _peak_of(case: str, name: str) -> float:
-    """Return the peak of memory of one side, measured in a process of its own."""
+    """Return the peak of memory of one side: the median of some processes of its own, as threads make it vary."""
     command = [sys.executable, __file__, "--peak", case, name]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True, cwd=FOLDER).stdout)
+    runs = (subprocess.run(command, capture_output=True, text=True, check=True, cwd=FOLDER) for _ in range(PEAKS))
+    return statistics.median(float(run.stdout) for run in runs)
 
 
 def _peak(case: str, name: str) -> float:
@@ -238,10 +239,10 @@ def _route_times(last: bool, width: int, n: int, batch: int, kept: int) -> str:
     x = torch.randn(batch, n if last else 2 * n, width)
     for matrix in (True, False):
         fourier.by_matrix = lambda n, kept, last, matrix=matrix: matrix
-        forward = (lambda: fourier._forward_real(x, n, kept, "mean")) if last else (
+        forward = (lambda: fourier.analyse_last(x, n, kept, "mean")) if last else (
             lambda: fourier._forward(x, n, kept, mean=True))  # fmt: skip
         modes = forward()
-        back = (lambda m=modes: fourier._inverse_last(m, n, kept, "sum")) if last else (
+        back = (lambda m=modes: fourier.synthesise_last(m, n, kept, "sum")) if last else (
             lambda m=modes: fourier._inverse(m, n, kept, mean=True))  # fmt: skip
         times = compare(forward, back, 7)
         told.append("/".join(f"{1e9 * min(column) / (batch * n * width):.2f}" for column in zip(*times, strict=True)))

@@ -32,6 +32,7 @@ from pdeml.linalg.norms import published_h1
 from pdeml.run import generate_spec
 from pdeml.run.recipes import find_recipe
 from pdeml.solvers import solver_class
+from pdeml.solvers.operator_inputs import split_sample
 from pdeml.solvers.operator_solution import OperatorSolution
 
 __all__ = ["ROWS", "Measured", "main"]
@@ -57,7 +58,7 @@ class Measured:
         bound: on the error.
         seconds: CPU time of the training, on one thread (on a GPU: wall time).
         wall: seconds that went by.
-        parameters: trained real numbers.
+        parameters: trained real numbers, of all members of an ensemble.
         steps: of the optimiser.
     """
 
@@ -109,7 +110,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
         "errors": errors_of(row, solution, data),
         "seconds": wall if row.gpu else cpu,
         "wall": wall,
-        "parameters": solution.record.parameters,
+        "parameters": solution.record.parameters * len(solution.members),
         "steps": solution.record.steps,
     }
 
@@ -127,14 +128,17 @@ def errors_of(row: Row, solution: OperatorSolution, data: Mapping[str, Any]) -> 
 
 
 def mean_error(solution: OperatorSolution, part: Part, metric: str) -> float:
-    """Return the mean over samples of an error in float64: relative L2, mean square, or what the tables call H1."""
-    errors = []
-    outputs = [quantity.name for quantity in solution.signature.outputs]
+    """Return the mean over samples of an error in float64: relative L2, mean square, or what the tables call H1.
+
+    Of an operator that goes on in time it is the error of all frames that it makes from the first ones.
+    """
+    errors, march = [], solution.signature.march
+    coordinates = {dim: at for dim, at in part.coordinates.items() if march is None or dim != march.time}
     for batch in part.batches(0, BLOCK, shuffle=False):
-        inputs = {name: values for name, values in batch.items() if name not in outputs}
-        field = solution.predict(inputs, part.coordinates)
-        for name in outputs:
-            reference, found = batch[name].double(), torch.from_numpy(field.values[name].copy())
+        inputs, outputs = split_sample(solution.signature, {name: values.numpy() for name, values in batch.items()})
+        field = solution.predict(inputs, coordinates)
+        for name, values in outputs.items():
+            reference, found = torch.from_numpy(values).double(), torch.from_numpy(field.values[name].copy())
             if metric == "h1":
                 errors.append(published_h1(found[:, None], reference[:, None])[:, 0])
                 continue

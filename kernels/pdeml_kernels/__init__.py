@@ -8,10 +8,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pdeml_kernels.block import fourier_block
     from pdeml_kernels.pointwise import fourier_layer, pointwise_mlp
     from pdeml_kernels.spectral import kept_modes, spectral_analysis, spectral_conv, spectral_synthesis
 
 _HOMES = {
+    "fourier_block": "pdeml_kernels.block",
     "fourier_layer": "pdeml_kernels.pointwise",
     "kept_modes": "pdeml_kernels.spectral",
     "pointwise_mlp": "pdeml_kernels.pointwise",
@@ -22,6 +24,7 @@ _HOMES = {
 
 __all__ = [
     "available",
+    "fourier_block",
     "fourier_layer",
     "kept_modes",
     "pointwise_mlp",

@@ -17,13 +17,26 @@ Leading axes keep the frequencies −⌊K/2⌋ … ⌈K/2⌉−1, the last one 0
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["Weights", "analyse", "by_matrix", "channels_last", "frequencies", "synthesise"]
+__all__ = [
+    "Weights",
+    "add_last",
+    "analyse",
+    "analyse_last",
+    "analyse_leading",
+    "by_matrix",
+    "channels_last",
+    "frequencies",
+    "synthesise",
+    "synthesise_last",
+    "synthesise_leading",
+]
 
 # mean: 1/n on every axis (coefficients of a function); sum: 1 for k = 0 and 2 for k > 0, which stands for −k too;
 # sum-nyquist: the same, but 1 for the last k, which is half the number of points and its own mirror image.
@@ -77,11 +90,16 @@ def analyse(x: Tensor, kept: list[int], weights: Weights) -> Tensor:
 
     Returns: (B, 2, P, C), real and imaginary parts.
     """
-    batch, channels, *leading, n = x.shape
-    found = _forward_last(x, n, kept[-1], weights)
+    batch, _, *leading, n = x.shape
+    return analyse_leading(_forward_last(x, n, kept[-1], weights), batch, leading, kept, mean=weights == "mean")
+
+
+def analyse_leading(found: Tensor, batch: int, leading: Sequence[int], kept: Sequence[int], *, mean: bool) -> Tensor:
+    """Transform all axes but the last: from (B, *leading, 2·K, C), of any shape, to (B, 2, P, C)."""
+    channels = found.shape[-1]
     rest = kept[-1] * channels
     for size, count in zip(reversed(leading), reversed(kept[:-1]), strict=True):
-        found = _forward(found.reshape(-1, 2 * size, rest), size, count, mean=weights == "mean")
+        found = _forward(found.reshape(-1, 2 * size, rest), size, count, mean=mean)
         rest *= count
     return found.reshape(batch, 2, -1, channels).contiguous()
 
@@ -96,49 +114,70 @@ def synthesise(modes: Tensor, kept: list[int], sizes: list[int], weights: Weight
         weights: w.
         last: whether the channels of the fields stand last in memory.
     """
-    batch, _, rest, channels = modes.shape
-    found, rest = modes, rest * channels
-    for size, count in zip(sizes[:-1], kept[:-1], strict=True):
-        rest //= count
-        found = _inverse(found.reshape(-1, 2 * count, rest), size, count, mean=weights == "mean")
-    found = found.reshape(batch, -1, 2 * kept[-1], channels)
+    batch, channels = len(modes), modes.shape[-1]
+    found = synthesise_leading(modes, sizes[:-1], kept, mean=weights == "mean")
     if not last:
         # The smaller of both is brought into the other order: coefficients of one axis, not fields.
-        found = found.permute(0, 3, 1, 2).reshape(-1, 2 * kept[-1], 1)
-        return _inverse_last(found, sizes[-1], kept[-1], weights).view(batch, channels, *sizes)
-    found = _inverse_last(found.flatten(0, 1), sizes[-1], kept[-1], weights)
-    return found.view(batch, *sizes, channels).movedim(-1, 1)
+        found = found.unflatten(0, (batch, -1)).permute(0, 3, 1, 2).reshape(-1, 2 * kept[-1], 1)
+        return synthesise_last(found, sizes[-1], kept[-1], weights).view(batch, channels, *sizes)
+    return synthesise_last(found, sizes[-1], kept[-1], weights).view(batch, *sizes, channels).movedim(-1, 1)
+
+
+def synthesise_leading(modes: Tensor, leading: Sequence[int], kept: Sequence[int], *, mean: bool) -> Tensor:
+    """Apply the adjoint of `analyse_leading`: from (B, 2, P, C) to (B·leading, 2·K, C)."""
+    found, channels = modes, modes.shape[-1]
+    rest = modes.shape[2] * channels
+    for size, count in zip(leading, kept[:-1], strict=True):
+        rest //= count
+        found = _inverse(found.reshape(-1, 2 * count, rest), size, count, mean=mean)
+    return found.reshape(-1, 2 * kept[-1], channels)
 
 
 def _forward_last(x: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
     """Transform the last axis of (B, C, *n): (B, *leading, 2·K, C)."""
     if channels_last(x):
-        found = _forward_real(x.movedim(1, -1).reshape(-1, n, x.shape[1]), n, kept, weights)
+        found = analyse_last(x.movedim(1, -1).reshape(-1, n, x.shape[1]), n, kept, weights)
         return found.view(x.shape[0], -1, 2 * kept, x.shape[1])
-    found = _forward_real(x.reshape(-1, n, 1), n, kept, weights)
+    found = analyse_last(x.reshape(-1, n, 1), n, kept, weights)
     return found.view(x.shape[0], x.shape[1], -1, 2 * kept).permute(0, 2, 3, 1)
 
 
-def _forward_real(x: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
-    """Transform real (batch, n, R) to (batch, 2·K, R)."""
+def analyse_last(x: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
+    """Transform the last axis of real (batch, n, R): (batch, 2·K, R)."""
     if by_matrix(n, kept, last=True):
         return _product(_last_basis(n, kept, weights, x.dtype, x.device).T, x)
-    found = torch.fft.rfft(x, dim=1)[:, :kept]
+    spectrum = torch.fft.rfft(x, dim=1)[:, :kept]
     scale = _last_weights(n, kept, weights, x.dtype, x.device)[:, None]
-    return torch.cat((found.real * scale, found.imag * scale), dim=1)
+    found = x.new_empty(len(x), 2 * kept, x.shape[-1])
+    torch.mul(spectrum.real, scale, out=found[:, :kept])
+    torch.mul(spectrum.imag, scale, out=found[:, kept:])
+    return found
 
 
-def _inverse_last(modes: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
-    """Apply the adjoint of `_forward_real`: from (batch, 2·K, R) to (batch, n, R)."""
+def synthesise_last(modes: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
+    """Apply the adjoint of `analyse_last`: from (batch, 2·K, R) to (batch, n, R)."""
     if by_matrix(n, kept, last=True):
         return _product(_last_basis(n, kept, weights, modes.dtype, modes.device), modes)
     scale = _last_weights(n, kept, weights, modes.dtype, modes.device)[:, None] / 2
     own = [0, kept - 1] if 2 * (kept - 1) == n else [0]
     scale[own] *= 2
-    real, imaginary = (modes.unflatten(1, (2, kept)) * scale).unbind(1)
+    # Of full length, as the transform would have to copy it otherwise.
+    spectrum = modes.new_zeros(len(modes), n // 2 + 1, modes.shape[-1], dtype=modes.dtype.to_complex())
+    parts = torch.view_as_real(spectrum)[:, :kept]
+    torch.mul(modes[:, :kept], scale, out=parts[..., 0])
+    torch.mul(modes[:, kept:], scale, out=parts[..., 1])
     # These sines vanish at every point; some transforms of half spectra read them nevertheless.
-    imaginary[:, own] = 0
-    return torch.fft.irfft(torch.complex(real, imaginary), n=n, dim=1, norm="forward").contiguous()
+    parts[:, own, :, 1] = 0
+    return torch.fft.irfft(spectrum, n=n, dim=1, norm="forward").contiguous()
+
+
+def add_last(field: Tensor, modes: Tensor, n: int, kept: int, weights: Weights) -> None:
+    """Add what `synthesise_last` makes of the modes to a field (batch, n, R)."""
+    if by_matrix(n, kept, last=True):
+        basis = _last_basis(n, kept, weights, modes.dtype, modes.device)
+        field.baddbmm_(basis.expand(len(modes), -1, -1), modes)
+    else:
+        field += synthesise_last(modes, n, kept, weights)
 
 
 def _forward(pairs: Tensor, n: int, kept: int, *, mean: bool) -> Tensor:
@@ -156,9 +195,10 @@ def _inverse(pairs: Tensor, n: int, kept: int, *, mean: bool) -> Tensor:
     if by_matrix(n, kept, last=False):
         return _product(_basis(n, kept, mean, pairs.dtype, pairs.device).T, pairs)
     real, imaginary = pairs.unflatten(1, (2, kept)).unbind(1)
-    spectrum = torch.complex(real, imaginary).new_zeros(len(pairs), n, pairs.shape[-1])
+    spectrum = pairs.new_zeros(len(pairs), n, pairs.shape[-1], dtype=pairs.dtype.to_complex())
     spectrum.index_copy_(1, _places(n, kept, pairs.device), torch.complex(real, imaginary))
     found = torch.fft.ifft(spectrum, dim=1, norm="backward" if mean else "forward")
+    del spectrum
     return torch.stack((found.real, found.imag), dim=2).flatten(1, 2)
 
 

@@ -18,7 +18,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["fourier_layer", "fourier_layer_twin", "pointwise_mlp", "pointwise_mlp_twin"]
+__all__ = [
+    "LayerSums",
+    "fourier_layer",
+    "fourier_layer_twin",
+    "layer_rows",
+    "pointwise_mlp",
+    "pointwise_mlp_twin",
+    "row_groups",
+]
 
 _CACHED = 1 << 18
 """Numbers of the widest field that go through at a time: one MiB in float32, about the cache of a core."""
@@ -109,8 +117,8 @@ def _gelu_backward(grad: Tensor, x: Tensor) -> Tensor:
     return torch.ops.aten.gelu_backward(grad, x)
 
 
-def _rows(x: Tensor, width: int) -> Iterator[slice]:
-    """Return rows that go through together: on a GPU all of them."""
+def row_groups(x: Tensor, width: int) -> Iterator[slice]:
+    """Return rows that go through together, of so many numbers each: on a GPU all of them."""
     step = max(_CACHED // width, 1) if x.device.type == "cpu" else max(len(x), 1)
     return (slice(start, start + step) for start in range(0, len(x), step))
 
@@ -120,7 +128,7 @@ def _mlp(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
     x = x.contiguous()
     y = x.new_empty(len(x), len(w2))
     with torch.autocast(x.device.type, enabled=False):
-        for rows in _rows(x, len(w1)):
+        for rows in row_groups(x, len(w1)):
             y[rows] = _linear(_linear_gelu(x[rows], w1, b1), w2, b2)
     return y
 
@@ -138,8 +146,9 @@ def _mlp_backward(
     of_x = torch.empty_like(x)
     sums = _Sums(w1, w2)
     with torch.autocast(x.device.type, enabled=False):
-        for rows in _rows(x, len(w1)):
-            of_x[rows] = sums.back(grad[rows], x[rows], _linear(x[rows], w1, b1))
+        for rows in row_groups(x, len(w1)):
+            inner = _linear(x[rows], w1, b1)
+            of_x[rows] = sums.back(grad[rows], x[rows], inner, functional.gelu(inner))
     return of_x, *sums.found()
 
 
@@ -157,15 +166,16 @@ class _Sums:
         self.w1, self.w2 = w1.new_zeros(w1.shape[::-1]), w2.new_zeros(w2.shape[::-1])
         self.b1, self.b2 = w1.new_zeros(len(w1)), w2.new_zeros(len(w2))
 
-    def back(self, grad: Tensor, x: Tensor, inner: Tensor) -> Tensor:
+    def back(self, grad: Tensor, x: Tensor, inner: Tensor, active: Tensor) -> Tensor:
         """Add the gradients of some rows; return that with respect to x.
 
         Args:
             grad: with respect to the output.
             x: input.
             inner: W₁ x + b₁.
+            active: σ(inner).
         """
-        self.w2.addmm_(functional.gelu(inner).t(), grad)
+        self.w2.addmm_(active.t(), grad)
         self.b2 += grad.sum(0)
         below = _gelu_backward(_linear(grad, self.t2), inner)
         self.w1.addmm_(x.t(), below)
@@ -185,6 +195,58 @@ def _mlp_setup(ctx, inputs, output) -> None:
 _mlp.register_autograd(lambda ctx, grad: _mlp_backward(grad, *ctx.saved_tensors), setup_context=_mlp_setup)
 
 
+def layer_rows(
+    y: Tensor,
+    v: Tensor,
+    f: Tensor,
+    s: Tensor,
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    gate: Tensor,
+    last: bool,
+) -> None:
+    """Do what `fourier_layer` says for some rows of v and f; y takes the result."""
+    u = _linear_add(v, s, f)
+    out = _linear(_linear_gelu(u if last else torch.ops.aten.gelu_(u), w1, b1), w2, b2)
+    if last:
+        torch.addcmul(out, v, gate, out=y)
+    else:
+        torch.ops.aten.gelu.out(out.addcmul_(v, gate), out=y)
+
+
+class LayerSums:
+    """The gradient of `fourier_layer` with respect to its parameters, summed over groups of rows."""
+
+    def __init__(self, s: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, gate: Tensor, last: bool):
+        self._of = s, w1, b1, w2, b2, gate, last
+        self._mlp, self._transposed = _Sums(w1, w2), s.t().contiguous()
+        self._s, self._gate = s.new_zeros(s.shape), torch.zeros_like(gate)
+
+    def back(self, grad: Tensor, v: Tensor, f: Tensor, of_v: Tensor, of_f: Tensor) -> None:
+        """Add the gradients of some rows; those with respect to v and f go to ``of_v`` and ``of_f``."""
+        s, w1, b1, w2, b2, gate, last = self._of
+        u = _linear_add(v, s, f)
+        z = u if last else functional.gelu(u)
+        inner = _linear(z, w1, b1)
+        active = functional.gelu(inner)
+        if not last:
+            grad = _gelu_backward(grad, _linear(active, w2, b2).addcmul_(v, gate))
+        self._gate += (grad * v).sum(0)
+        below = self._mlp.back(grad, z, inner, active)
+        if last:
+            of_f.copy_(below)
+        else:
+            torch.ops.aten.gelu_backward.grad_input(below, u, grad_input=of_f)
+        self._s.addmm_(of_f.t(), v)
+        torch.addcmul(_linear(of_f, self._transposed), grad, gate, out=of_v)
+
+    def found(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return the gradients with respect to s, w1, b1, w2, b2, gate."""
+        return self._s, *self._mlp.found(), self._gate
+
+
 @torch.library.custom_op("pdeml_kernels::fourier_layer", mutates_args=())
 def _layer(
     v: Tensor, f: Tensor, s: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, gate: Tensor, last: bool
@@ -192,15 +254,8 @@ def _layer(
     v, f = v.contiguous(), f.contiguous()
     y = torch.empty_like(v)
     with torch.autocast(v.device.type, enabled=False):
-        for rows in _rows(v, max(len(w1), len(w2))):
-            part = v[rows]
-            u = _linear_add(part, s, f[rows])
-            inner = _linear_gelu(u if last else functional.gelu(u), w1, b1)
-            out = _linear(inner, w2, b2)
-            if last:
-                torch.addcmul(out, part, gate, out=y[rows])
-            else:
-                torch.ops.aten.gelu.out(out.addcmul_(part, gate), out=y[rows])
+        for rows in row_groups(v, max(len(w1), len(w2))):
+            layer_rows(y[rows], v[rows], f[rows], s, w1, b1, w2, b2, gate, last)
     return y
 
 
@@ -225,26 +280,11 @@ def _layer_backward(
     last: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     grad, v, f = grad.contiguous(), v.contiguous(), f.contiguous()
-    of_v, of_f, of_s, of_gate = torch.empty_like(v), torch.empty_like(f), s.new_zeros(s.shape), torch.zeros_like(gate)
-    sums, transposed = _Sums(w1, w2), s.t().contiguous()
+    of_v, of_f, sums = torch.empty_like(v), torch.empty_like(f), LayerSums(s, w1, b1, w2, b2, gate, last)
     with torch.autocast(v.device.type, enabled=False):
-        for rows in _rows(v, max(len(w1), len(w2))):
-            part, above = v[rows], grad[rows]
-            u = _linear_add(part, s, f[rows])
-            z = u if last else functional.gelu(u)
-            inner = _linear(z, w1, b1)
-            if not last:
-                out = _linear(functional.gelu(inner), w2, b2).addcmul_(part, gate)
-                above = _gelu_backward(above, out)
-            of_gate += (above * part).sum(0)
-            below = of_f[rows]
-            if last:
-                below.copy_(sums.back(above, z, inner))
-            else:
-                torch.ops.aten.gelu_backward.grad_input(sums.back(above, z, inner), u, grad_input=below)
-            of_s.addmm_(below.t(), part)
-            torch.addcmul(_linear(below, transposed), above, gate, out=of_v[rows])
-    return of_v, of_f, of_s, *sums.found(), of_gate
+        for rows in row_groups(v, max(len(w1), len(w2))):
+            sums.back(grad[rows], v[rows], f[rows], of_v[rows], of_f[rows])
+    return of_v, of_f, *sums.found()
 
 
 @_layer_backward.register_fake

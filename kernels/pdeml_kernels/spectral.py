@@ -21,7 +21,17 @@ from torch import Tensor
 from pdeml_kernels import exported
 from pdeml_kernels.fourier import Weights, analyse, channels_last, synthesise
 
-__all__ = ["kept_modes", "spectral_analysis", "spectral_conv", "spectral_synthesis"]
+__all__ = [
+    "kept_modes",
+    "last_weights",
+    "like_weight",
+    "mix",
+    "mix_backward",
+    "spectral_analysis",
+    "spectral_conv",
+    "spectral_synthesis",
+    "weight_gradient",
+]
 
 
 def kept_modes(modes: Sequence[int], *grids: Sequence[int]) -> list[int]:
@@ -76,10 +86,10 @@ def spectral_synthesis(modes: Tensor, kept: Sequence[int], n: Sequence[int], siz
     """
     if torch.compiler.is_exporting():
         return exported.synthesis(modes, kept, n, sizes)
-    return _synthesise(modes, list(kept), list(sizes), _weights(kept[-1], n[-1], sizes[-1]), True)
+    return _synthesise(modes, list(kept), list(sizes), last_weights(kept[-1], n[-1], sizes[-1]), True)
 
 
-def _weights(kept: int, n: int, size: int) -> Weights:
+def last_weights(kept: int, n: int, size: int) -> Weights:
     """Return the weights of the last axis; a frequency of two points a period stands for both of its signs."""
     return "sum-nyquist" if 2 * (kept - 1) in (n, size) else "sum"
 
@@ -118,8 +128,53 @@ def _by_mode(part: Tensor, axes: int) -> Tensor:
     return part.permute(*modes, 0, last, 1).flatten(0, axes - 1)
 
 
+def mix(modes: Tensor, weight: Tensor, bias: Tensor | None, kept: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Multiply by the weights and add the bias; return the product (B, 2, P, C_out), and what the weights need."""
+    mixed, saved = _mix(modes, _by_mode(_part(weight, kept), len(kept)))
+    if bias is not None:
+        mixed[:, 0, _constant(kept)] += bias
+    return mixed, saved
+
+
+def mix_backward(grad: Tensor, weight: Tensor, kept: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of `mix` with respect to the modes (B, 2, P, C_in) and the bias; what the weights need."""
+    below, rows = _mix_backward(grad, _by_mode(_part(weight, kept), len(kept)))
+    return below, grad[:, 0, _constant(kept)].sum(0), rows
+
+
+def weight_gradient(rows: Tensor, saved: Tensor, weight: Tensor, kept: Sequence[int]) -> Tensor:
+    """Return the gradient of `mix` with respect to the weights; best last, as it is the largest of all tensors.
+
+    Args:
+        rows: from `mix_backward`.
+        saved: from `mix`.
+        weight: see `spectral_conv`.
+        kept: K of every axis.
+    """
+    if weight.ndim == len(kept) + 2:
+        (a, b), (g, h) = saved.unbind(1), rows.unbind(1)
+        found = torch.stack(((g * a + h * b).sum(0), (h * a - g * b).sum(0))).mT.contiguous()
+    else:
+        found = torch.bmm(saved.mT, rows).unflatten(2, (2, -1))
+    found, part = _as_weight(found, kept), _part(weight, kept)
+    if part.shape == weight.shape:
+        return found
+    whole = torch.zeros_like(weight)
+    _part(whole, kept).copy_(found)
+    return whole
+
+
+def like_weight(weight: Tensor, kept: Sequence[int]) -> Tensor:
+    """Return an uninitialised gradient of the weights, in the order of memory that `weight_gradient` gives."""
+    if _part(weight, kept).shape != weight.shape:
+        return torch.empty_like(weight)
+    dense = weight.ndim == len(kept) + 3
+    shape = (prod(kept), weight.shape[0], 2, weight.shape[1]) if dense else (2, weight.shape[0], prod(kept))
+    return _as_weight(weight.new_empty(shape), kept)
+
+
 def _mix(modes: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Multiply by the weights; return the product (B, 2, P, C_out) and what the backward pass needs."""
+    """Multiply by weights in the order of the product; return the product and what the backward pass needs."""
     if weight.ndim == 3:
         (a, b), (c, d) = modes.unbind(1), weight.mT.unbind(0)
         return torch.stack((a * c - b * d, a * d + b * c), dim=1), modes
@@ -134,12 +189,11 @@ def _mix(modes: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return mixed, rows
 
 
-def _mix_backward(grad: Tensor, saved: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients with respect to the modes (B, 2, P, C_in) and the weights in the order of the product."""
+def _mix_backward(grad: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradient with respect to the modes (B, 2, P, C_in), and what that of the weights needs."""
     if weight.ndim == 3:
-        (a, b), (c, d), (g, h) = saved.unbind(1), weight.mT.unbind(0), grad.unbind(1)
-        modes = torch.stack((g * c + h * d, h * c - g * d), dim=1)
-        return modes, torch.stack(((g * a + h * b).sum(0), (h * a - g * b).sum(0))).mT.contiguous()
+        (c, d), (g, h) = weight.mT.unbind(0), grad.unbind(1)
+        return torch.stack((g * c + h * d, h * c - g * d), dim=1), grad
     batch, _, count, out = grad.shape
     real, imaginary = grad.permute(1, 2, 0, 3)
     rows = grad.new_empty(count, 2, batch, 2, out)
@@ -147,8 +201,7 @@ def _mix_backward(grad: Tensor, saved: Tensor, weight: Tensor) -> tuple[Tensor, 
     rows[:, 1, :, 0] = imaginary
     torch.neg(real, out=rows[:, 1, :, 1])
     rows = rows.view(count, 2 * batch, 2 * out)
-    modes = torch.bmm(rows, weight.flatten(2).mT).view(count, 2, batch, -1).permute(2, 1, 0, 3)
-    return modes, torch.bmm(saved.mT, rows).view(weight.shape)
+    return torch.bmm(rows, weight.flatten(2).mT).view(count, 2, batch, -1).permute(2, 1, 0, 3), rows
 
 
 def _as_weight(by_mode: Tensor, kept: Sequence[int]) -> Tensor:
@@ -172,10 +225,8 @@ def _constant(kept: Sequence[int]) -> int:
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, kept: list[int], sizes: list[int]) -> tuple[Tensor, Tensor]:
     """Return the fields and what the backward pass needs."""
     with torch.autocast(x.device.type, enabled=False):
-        mixed, saved = _mix(analyse(x, kept, "mean"), _by_mode(_part(weight, kept), len(kept)))
-        if bias is not None:
-            mixed[:, 0, _constant(kept)] += bias
-        weights = _weights(kept[-1], x.shape[-1], sizes[-1])
+        mixed, saved = mix(analyse(x, kept, "mean"), weight, bias, kept)
+        weights = last_weights(kept[-1], x.shape[-1], sizes[-1])
         return synthesise(mixed, kept, sizes, weights, last=channels_last(x)), saved
 
 
@@ -193,25 +244,16 @@ def _conv_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients with respect to the fields, the weights and the bias."""
     with torch.autocast(grad.device.type, enabled=False):
-        modes = analyse(grad, kept, _weights(kept[-1], n[-1], grad.shape[-1]))
-        of_bias = modes[:, 0, _constant(kept)].sum(0)
-        part = _part(weight, kept)
-        below, by_mode = _mix_backward(modes, saved, _by_mode(part, len(kept)))
-        of_weight = _as_weight(by_mode, kept)
-        if part.shape != weight.shape:
-            whole = torch.zeros_like(weight)
-            _part(whole, kept).copy_(of_weight)
-            of_weight = whole
-        return synthesise(below, kept, n, "mean", last=channels_last(grad)), of_weight, of_bias
+        modes = analyse(grad, kept, last_weights(kept[-1], n[-1], grad.shape[-1]))
+        modes, of_bias, rows = mix_backward(modes, weight, kept)
+        of_x = synthesise(modes, kept, n, "mean", last=channels_last(grad))
+        del modes
+        return of_x, weight_gradient(rows, saved, weight, kept), of_bias
 
 
 @_conv_backward.register_fake
 def _(grad: Tensor, saved: Tensor, weight: Tensor, kept: list[int], n: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-    dense = weight.ndim == grad.ndim + 1
-    of_weight = torch.empty_like(weight)
-    if _part(weight, kept).shape == weight.shape:
-        shape = (prod(kept), weight.shape[0], 2, weight.shape[1]) if dense else (2, weight.shape[0], prod(kept))
-        of_weight = _as_weight(weight.new_empty(shape), kept)
+    of_weight = like_weight(weight, kept)
     of_x = _fields(grad, weight.shape[0], n, channels_last(grad))
     return of_x, of_weight, grad.new_empty(grad.shape[1])
 
@@ -219,10 +261,14 @@ def _(grad: Tensor, saved: Tensor, weight: Tensor, kept: list[int], n: list[int]
 def _conv_setup(ctx, inputs, output) -> None:
     x, weight, bias, ctx.kept, _ = inputs
     ctx.save_for_backward(output[1], weight)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
     ctx.n, ctx.has_bias = list(x.shape[2:]), bias is not None
 
 
-def _conv_gradients(ctx, grad: Tensor, _: Tensor | None):
+def _conv_gradients(ctx, grad: Tensor | None, _: Tensor | None):
+    if grad is None:
+        return (None,) * 5
     saved, weight = ctx.saved_tensors
     of_x, of_weight, of_bias = _conv_backward(grad, saved, weight, ctx.kept, ctx.n)
     return of_x, of_weight, of_bias if ctx.has_bias else None, None, None

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from pdeml.errors import InputError
 from pdeml.nn.spectral_conv import SpectralConv
-from pdeml_kernels import fourier_layer, pointwise_mlp
+from pdeml_kernels import fourier_block, fourier_layer, pointwise_mlp
 
 __all__ = ["FourierNetwork", "FourierOptions", "check_modes", "default_modes"]
 
@@ -116,7 +116,8 @@ class FourierNetwork(nn.Module):
             v = functional.pad(v, (0, 0, *(part for size in reversed(added) for part in (0, size))))
         for layer in self.layers:
             v = layer(v)
-        for axis, size in enumerate(n, 1):
+        # Only then: the gradient of a cut is a whole field of zeros, though nothing be cut.
+        for axis, size in enumerate(n, 1) if any(added) else ():
             v = v.narrow(axis, 0, size)
         return self.projection(v).movedim(-1, 1)
 
@@ -135,6 +136,8 @@ class _Layer(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """Map (B, *n, C) to (B, *n, C)."""
+        if self.mlp is not None and (dense := self.conv.dense) is not None:
+            return fourier_block(v, *dense, self.skip, *self.mlp.parts, self.gate, self.last)
         f = self.conv(v.movedim(-1, 1)).movedim(1, -1)
         if self.mlp is None:
             f = functional.linear(v, self.skip) + f

@@ -106,6 +106,14 @@ class SpectralConv(nn.Module):
             raise InputError(f"modes must be 1 to {self.max_n_modes} along the axes, got {modes}", ("modes",))
         self._n_modes = modes
 
+    @property
+    def dense(self) -> tuple[Tensor, Tensor, list[int]] | None:
+        """Weights, bias and modes of a plain layer, which mixes channels and keeps the grid; of others none."""
+        plain = isinstance(self.weight, Tensor) and self.bias is not None and not self.separable
+        if not plain or self.resolution_scaling_factor is not None:
+            return None
+        return self.weight, self.bias.flatten(), self._n_modes
+
     def transform(self, x: Tensor, output_shape: Sequence[int] | None = None) -> Tensor:
         """Bring a field to the points of the output, by its Fourier series."""
         sizes, n = self._sizes(x, output_shape), list(x.shape[2:])
