@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from pdeml.geometry import Box, Disk, Interval, Polygon, Rectangle
     from pdeml.problem import Condition, Dirichlet, Final, Initial, Neumann, Periodic, Problem, manufactured
     from pdeml.run import generate, load, solve
-    from pdeml.solvers import FNO, PINN, TFNO, DeepONet, MgNO, ReferenceSolver
+    from pdeml.solvers import FNO, GP, PINN, TFNO, DeepONet, MgNO, RandomFeatures, ReferenceSolver
 
 __all__ = [
     "FNO",
+    "GP",
     "PINN",
     "TFNO",
     "Box",
@@ -39,6 +40,7 @@ __all__ = [
     "Periodic",
     "Polygon",
     "Problem",
+    "RandomFeatures",
     "Rectangle",
     "ReferenceSolver",
     "__version__",
@@ -66,7 +68,7 @@ _HOMES = {
     ),
     "pdeml.run": ("generate", "load", "solve"),
     "pdeml.data.operator": ("OperatorData",),
-    "pdeml.solvers": ("FNO", "PINN", "TFNO", "DeepONet", "MgNO", "ReferenceSolver"),
+    "pdeml.solvers": ("FNO", "GP", "PINN", "TFNO", "DeepONet", "MgNO", "RandomFeatures", "ReferenceSolver"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

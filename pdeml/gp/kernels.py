@@ -160,15 +160,19 @@ class KernelCodec:
         envelopes: the envelope of each kernel and axis.
         counts: the number of components Q of each kernel and axis.
         units: one angular frequency for each axis, about the resolution ``2π / extent`` of the domain.
+        narrowest: for each axis what no width falls below; log κ then stands for ``log(κ − narrowest)``.
     """
 
     envelopes: tuple[tuple[Envelope, ...], ...]
     counts: tuple[tuple[int, ...], ...]
     units: tuple[float, ...]
+    narrowest: tuple[float, ...]
 
     @classmethod
-    def of(cls, kernels: Sequence[ProductKernel], units: Sequence[float]) -> KernelCodec:
-        """Return the codec of kernels of this structure.
+    def of(
+        cls, kernels: Sequence[ProductKernel], units: Sequence[float], narrowest: Sequence[float] | None = None
+    ) -> KernelCodec:
+        """Return the codec of kernels of this structure; their widths are wider than ``narrowest``.
 
         Raises:
             InputError: the number of units is not that of the axes, or a unit is not positive.
@@ -176,7 +180,8 @@ class KernelCodec:
         if any(len(kernel.axes) != len(units) for kernel in kernels) or min(units) <= 0:
             raise InputError(f"units {tuple(units)}; allowed: one positive angular frequency for each axis")
         envelopes = tuple(tuple(axis.envelope for axis in kernel.axes) for kernel in kernels)
-        return cls(envelopes, tuple(tuple(map(len, kernel.axes)) for kernel in kernels), tuple(units))
+        counts = tuple(tuple(map(len, kernel.axes)) for kernel in kernels)
+        return cls(envelopes, counts, tuple(units), tuple(narrowest or (0.0,) * len(units)))
 
     @property
     def size(self) -> int:
@@ -187,9 +192,9 @@ class KernelCodec:
         """Return the parameters of kernels, (size,); a weight of zero is written as the smallest positive number."""
         parts = []
         for kernel in kernels:
-            for axis, unit in zip(kernel.axes, self.units, strict=True):
+            for axis, unit, least in zip(kernel.axes, self.units, self.narrowest, strict=True):
                 tiny = torch.finfo(axis.weights.dtype).tiny
-                parts += [axis.weights.clamp(min=tiny).log(), axis.widths.log(), axis.frequencies / unit]
+                parts += [axis.weights.clamp(min=tiny).log(), (axis.widths - least).log(), axis.frequencies / unit]
         return torch.cat(parts)
 
     def unpack(self, parameters: Tensor) -> tuple[ProductKernel, ...]:
@@ -198,8 +203,8 @@ class KernelCodec:
         return tuple(
             ProductKernel(
                 tuple(
-                    Kernel(envelope, next(pieces).exp(), next(pieces).exp(), next(pieces) * unit)
-                    for envelope, unit in zip(envelopes, self.units, strict=True)
+                    Kernel(envelope, next(pieces).exp(), least + next(pieces).exp(), next(pieces) * unit)
+                    for envelope, unit, least in zip(envelopes, self.units, self.narrowest, strict=True)
                 )
             )
             for envelopes in self.envelopes

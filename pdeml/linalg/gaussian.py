@@ -124,6 +124,7 @@ class Determined:
     Args:
         mean: the solution of least norm, (F,) or (F, K).
         known: orthonormal directions that the rows determine, (F, r).
+        sizes: singular values of A along them, (r,), largest first.
         log_determinant: of ``A Aᵀ``, over these directions.
         square: ``|mean|² = dᵀ (A Aᵀ)⁻¹ d``, summed over the columns.
         cut: share of the largest singular value below which directions count as undetermined.
@@ -132,6 +133,7 @@ class Determined:
 
     mean: Tensor
     known: Tensor
+    sizes: Tensor
     log_determinant: float
     square: float
     cut: float
@@ -180,7 +182,7 @@ def observe_features(rows_mF: Tensor, values: Tensor, cut: float = 1e-12) -> Det
     mean, size = known @ coordinates, float(flat.norm())
     misfit = float((rows_mF @ mean - flat).norm()) / size if size else 0.0
     logarithm, square = 2 * float(sizes[:rank].log().sum()), float(coordinates.square().sum())
-    return Determined(mean.reshape(-1, *values.shape[1:]), known, logarithm, square, cut, misfit)
+    return Determined(mean.reshape(-1, *values.shape[1:]), known, sizes[:rank], logarithm, square, cut, misfit)
 
 
 @dataclass(frozen=True, eq=False)

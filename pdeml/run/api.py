@@ -58,7 +58,8 @@ def solve(
         return _fit(solver, problem, data)
     if not isinstance(solver, str):
         raise InputError(f"the solver must be a name or a solver, got {solver!r:.100}")
-    kind, notes = choose(solver, None if data is None or solver != "auto" else as_data(data, "auto"))
+    samples = None if data is None or solver != "auto" else as_data(data, "auto")
+    kind, notes = choose(solver, samples, problem, tuple(options))
     if kind not in KINDS:
         raise InputError(one_of(kind, ["auto", *KINDS], "a solver that exists"))
     return noted(_fit(solver_class(kind)(**options), problem, data), notes)

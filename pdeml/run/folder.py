@@ -16,7 +16,7 @@ __all__ = ["HEADER", "RunFolder", "finite", "read_json"]
 
 HEADER = "# Resolved by pdeml; `pdeml train` on this file repeats the run."
 CHECKPOINT_FORMAT, SUMMARY_FORMAT = "checkpoint/1", "run/1"
-_PICTURES = ("fields.png", "history.png", "worst.png", "spectrum.png", "rollout.png")
+_PICTURES = ("fields.png", "history.png", "frequencies.png", "worst.png", "spectrum.png", "rollout.png")
 _FILES = ("summary.json", "metrics.jsonl", "fields.h5", "prediction.h5", *_PICTURES)
 _CHECKPOINT_FILES = ("state.safetensors", "checkpoint.json")
 _MAX_JSON = 2**26
@@ -72,6 +72,11 @@ class RunFolder:
     def history(self) -> Path:
         """The picture of loss and error."""
         return self.path / "history.png"
+
+    @property
+    def frequencies(self) -> Path:
+        """The spectrum that a Gaussian process has learnt."""
+        return self.path / "frequencies.png"
 
     @property
     def worst(self) -> Path:

@@ -18,8 +18,9 @@ from pdeml.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from pdeml.problem import Problem
+    from pdeml.solvers import Solution
 
-__all__ = ["draw_field", "draw_geometry", "draw_history", "draw_samples", "plot"]
+__all__ = ["draw_field", "draw_frequencies", "draw_geometry", "draw_history", "draw_samples", "plot"]
 
 _CURVE, _SURFACE, _INSIDE = 801, 4096, 2048
 _PICTURED = 3  # samples of a data set
@@ -139,6 +140,14 @@ def draw_history(metrics: Path, path: Path) -> str | None:
     across = "step, one member after the other" if any("member" in row for row in rows) else "step"
     save_figure(plot_history(losses, errors, across=across), path)
     return None
+
+
+def draw_frequencies(solution: Solution, path: Path) -> None:
+    """Draw the spectrum that a solution has learnt, if it has one."""
+    from pdeml.plot import plot_frequencies, save_figure
+
+    if found := solution.frequencies:
+        save_figure(plot_frequencies(found, title="frequencies found"), path)
 
 
 def _by_member(rows: list[dict[str, Any]]) -> dict[int | None, list[dict[str, Any]]]:

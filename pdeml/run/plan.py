@@ -18,6 +18,7 @@ from pdeml.expr import parse_constant
 from pdeml.field import grid_points, grid_sizes
 from pdeml.problem import Problem, from_spec
 from pdeml.reference import Reference, make_reference
+from pdeml.run.choosing import choose
 from pdeml.run.comparing import HeldOut, held_out
 from pdeml.run.datafiles import Made, data_entry, data_of, recipe_of
 from pdeml.run.finding import run_name
@@ -29,8 +30,6 @@ from pdeml.spec import DataSpec, Document, Spec, SpecError, dump_spec, make_spec
 
 __all__ = ["RunPlan", "choose", "make_plan", "make_problem", "make_solver"]
 
-MOST_FOURIER = 3
-"""Dimensions that Fourier layers are there for."""
 _SHARED = ("seed", "device", "precision")
 """Keys of the spec that are options of the solver."""
 
@@ -112,7 +111,7 @@ def make_plan(document: Document, generate: bool = True, generation: Mapping[str
     problem = make_problem(document, name)
     if document.spec.data:
         return _operator_plan(document, name, problem, generate, generation or {})
-    solver, notes = make_solver(document)
+    solver, notes = make_solver(document, problem=problem)
     if isinstance(solver, OperatorSolver):
         _refuse_nothing_to_learn_from(document, problem, solver)
         return _learnt(document, name, problem, None, solver, notes)
@@ -191,65 +190,35 @@ def make_problem(document: Document, name: str | None = None) -> Problem | None:
         return from_spec(document.spec.model_copy(update={"name": name or run_name(document)}))
 
 
-def make_solver(document: Document, data: OperatorData | None = None) -> tuple[SolverOptions, tuple[str, ...]]:
+def make_solver(
+    document: Document, data: OperatorData | None = None, problem: Problem | None = None
+) -> tuple[SolverOptions, tuple[str, ...]]:
     """Build the solver of a spec, and notes on what was chosen.
 
     Args:
         document: the spec.
         data: samples to learn from, by which ``auto`` chooses.
+        problem: what is solved, by which ``auto`` chooses where there are no samples.
 
     Raises:
         SpecError: there is no such solver, or an option is wrong.
     """
     spec = document.spec
-    with document.errors("solver"):
-        kind, notes = choose(spec.solver.kind if spec.solver else "auto", data)
-        method = solver_class(kind)
     options = dict(spec.solver.options) if spec.solver else {}
     for key in ("tolerance", "ensemble"):
         if spec.solver and getattr(spec.solver, key) is not None:
             options[key] = getattr(spec.solver, key)
-    for key in _SHARED:
+    shared = [key for key in _SHARED if key in spec.given and (key != "precision" or spec.precision != "auto")]
+    with document.errors("solver"):
+        kind, notes = choose(spec.solver.kind if spec.solver else "auto", data, problem, (*options, *shared))
+        method = solver_class(kind)
+    for key in shared:
         top = getattr(spec, key)
-        if key not in spec.given or (key == "precision" and top == "auto"):
-            continue
         if options.get(key, top) != top:
             raise document.error(f"is {options[key]!r}, but {top!r} at the top of the spec", ("solver", key))
         options[key] = top
     with document.errors("solver"):
         return method(**{key: _number(method, key, value) for key, value in options.items()}), notes
-
-
-def choose(kind: str, data: OperatorData | None = None) -> tuple[str, tuple[str, ...]]:
-    """Return the kind of solver that ``auto`` stands for, and a note that says why.
-
-    Args:
-        kind: what is asked for.
-        data: samples to learn from, or none.
-    """
-    if kind != "auto":
-        return kind, ()
-    if data is None:
-        return "pinn", ("auto chose 'pinn': the solver there is for problems without data",)
-    why = _no_fourier(data)
-    if why is None:
-        return "fno", ("auto chose 'fno': the samples are functions on one regular grid",)
-    return "deeponet", (f"auto chose 'deeponet': {why}",)
-
-
-def _no_fourier(data: OperatorData) -> str | None:
-    """Return why Fourier layers do not suit the samples; None where they do."""
-    dims = data.arrays["outputs"][0].dims
-    if len(dims) > MOST_FOURIER:
-        return f"the outputs have {len(dims)} dimensions"
-    for info in data.arrays["inputs"]:
-        if not set(info.dims) <= set(dims):
-            return f"the input {info.name} stands on another grid than the outputs"
-    for dim in dims:
-        steps = np.diff(data.source.coordinates.get(dim, np.arange(2)))
-        if not np.allclose(steps, steps.mean(), rtol=1e-3):
-            return f"the points along {dim} are not equally spaced"
-    return None
 
 
 def _refuse_what_is_to_come(document: Document) -> None:

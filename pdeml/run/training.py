@@ -19,7 +19,7 @@ from pdeml.run.comparing import errors_of, floor_of, with_reference
 from pdeml.run.finding import run_name
 from pdeml.run.folder import RunFolder
 from pdeml.run.operator_pictures import draw_operator
-from pdeml.run.pictures import draw_field, draw_history
+from pdeml.run.pictures import draw_field, draw_frequencies, draw_history
 from pdeml.run.plan import RunPlan, make_plan
 from pdeml.solvers import Solution
 from pdeml.solvers.device import choose_device
@@ -271,6 +271,8 @@ def _export(plan: RunPlan, folder: RunFolder, solution: Any, status: str = "fini
     drawn = [draw_field(field, folder.picture), draw_history(folder.metrics, folder.history)]
     if plan.is_operator:
         drawn += draw_operator(solution, folder)
+    else:
+        draw_frequencies(solution, folder.frequencies)
     solution = noted(solution, tuple(note for note in drawn if note))
     folder.write_summary(
         {

@@ -10,15 +10,18 @@ from pdeml.errors import InputError, one_of
 if TYPE_CHECKING:
     from pdeml.solvers.deeponet import DeepONet
     from pdeml.solvers.fno import FNO, TFNO
+    from pdeml.solvers.gp import GP
     from pdeml.solvers.mgno import MgNO
     from pdeml.solvers.operator_solution import OperatorSolution
     from pdeml.solvers.options import Preview, SolverOptions
     from pdeml.solvers.pinn import PINN
+    from pdeml.solvers.random_features import RandomFeatures
     from pdeml.solvers.reference import ReferenceSolver
     from pdeml.solvers.solution import Record, Solution
 
 __all__ = [
     "FNO",
+    "GP",
     "KINDS",
     "PINN",
     "TFNO",
@@ -26,6 +29,7 @@ __all__ = [
     "MgNO",
     "OperatorSolution",
     "Preview",
+    "RandomFeatures",
     "Record",
     "ReferenceSolver",
     "Solution",
@@ -35,10 +39,12 @@ __all__ = [
 
 KINDS: dict[str, tuple[str, str]] = {
     "pinn": ("pdeml.solvers.pinn", "PINN"),
+    "gp": ("pdeml.solvers.gp", "GP"),
     "deeponet": ("pdeml.solvers.deeponet", "DeepONet"),
     "fno": ("pdeml.solvers.fno", "FNO"),
     "mgno": ("pdeml.solvers.mgno", "MgNO"),
     "tfno": ("pdeml.solvers.fno", "TFNO"),
+    "random_features": ("pdeml.solvers.random_features", "RandomFeatures"),
     "reference": ("pdeml.solvers.reference", "ReferenceSolver"),
 }
 """kind -> (module, class)"""

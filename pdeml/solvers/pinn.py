@@ -16,10 +16,10 @@ from pdeml.lower import Scales, Statement, estimate_scales, statements
 from pdeml.nn import MLP, Lift, NetworkAnsatz, exact_lift, features
 from pdeml.optim import LBFGS, Adam, GaussNewton, Optimiser
 from pdeml.problem import Problem
-from pdeml.problem.checks import reasons_for_data
 from pdeml.sampling import default_count
 from pdeml.solvers.device import choose_device
 from pdeml.solvers.options import Preview, SolverOptions
+from pdeml.solvers.refusals import refuse_what_is_open
 from pdeml.solvers.solution import UNTRUSTED, Record, Solution
 from pdeml.train import Callback, CollocationTask, Limits, Outcome, Phase, Schedule, TrainState, train
 from pdeml.train.distribution import current_world
@@ -120,7 +120,7 @@ class PINN(SolverOptions):
             DivergenceError: the loss became NaN or infinite; ``error.solution`` holds the best state.
         """
         started = time.perf_counter()
-        _check(problem, data)
+        refuse_what_is_open(self.kind, problem, data)
         task, exact, notes = self._task(problem, error, error_at)
         begun = task.begin(self._initial(task.ansatz).to(task.device)) if state is None else task.continued(state)
         outcome = train(task, begun, Limits(task.steps, self.max_seconds), callbacks, task.world)
@@ -137,7 +137,7 @@ class PINN(SolverOptions):
         Raises:
             InputError: the problem needs what this method does not have, or the device is not there.
         """
-        _check(problem, data)
+        refuse_what_is_open(self.kind, problem, data)
         task, exact, notes = self._task(problem, None, None)
         return Preview(
             parameters=task.ansatz.parameter_count,
@@ -281,24 +281,3 @@ class PINN(SolverOptions):
 
 def _name(optimiser: Optimiser) -> str:
     return {GaussNewton: "gauss_newton", Adam: "adam", LBFGS: "lbfgs"}[type(optimiser)]
-
-
-def _check(problem: Problem | None, data: Any) -> None:
-    """Refuse what this method cannot do, before anything is computed."""
-    if problem is None:
-        raise InputError("'pinn' needs a problem")
-    if data is not None:
-        raise InputError("'pinn' does not use observations yet", ("data",))
-    for name, parameter in problem.parameters.items():
-        if parameter.kind != "value":
-            raise InputError(
-                f"'pinn' solves with known parameters; {parameter.kind!r} is not supported yet: give {name!r} a number",
-                ("parameters", name),
-            )
-    for name in problem.inputs:
-        message = f"'pinn' takes no input functions: write a formula in the equation in place of {name!r}"
-        raise InputError(message, ("inputs", name))
-    if not problem.forms:
-        raise InputError("'pinn' needs at least one equation", ("equations",))
-    for reason in reasons_for_data(problem):
-        raise InputError(f"'pinn' does not use observations yet, and they are needed: {reason}")

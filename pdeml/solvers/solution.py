@@ -122,10 +122,32 @@ class Solution:
 
         Returns: unknown -> (N,), float64.
         """
+        return self._columns("values", points_ND)
+
+    def std(self, points_ND: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the standard deviation of the real unknowns, where the method has one; otherwise nothing.
+
+        Args:
+            points_ND: (N, D), columns in the order of the problem's coordinates.
+
+        Returns: unknown -> (N,), float64.
+        """
+        return self._columns("deviations", points_ND) if hasattr(self.ansatz, "deviations") else {}
+
+    @property
+    def frequencies(self) -> dict[str, list[tuple[float, float, float]]]:
+        """What spectrum was learned: coordinate -> (angular frequency, share of the variance, width), or nothing."""
+        return self.ansatz.frequencies(self.theta) if hasattr(self.ansatz, "frequencies") else {}
+
+    def _values_and_std(self, points_ND: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        return self.values(points_ND), self.std(points_ND)
+
+    def _columns(self, what: str, points_ND: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what the ansatz gives at points, (N, U), by unknown."""
         z = self.state.tensors["z"]
-        theta = z[: self.ansatz.parameter_count]
         points = torch.tensor(np.ascontiguousarray(points_ND, dtype=np.float64), dtype=z.dtype, device=z.device)
-        parts = [self.ansatz.values(theta, part) for part in points.split(_BATCH)] or [points.new_zeros(0, 1)]
+        evaluate = getattr(self.ansatz, what)
+        parts = [evaluate(self.theta, part) for part in points.split(_BATCH)] or [points.new_zeros(0, 1)]
         columns = torch.cat(parts).double().cpu().numpy().T
         return dict(zip(self.problem.names.real_unknowns, columns, strict=True))
 
@@ -143,9 +165,12 @@ class Solution:
         names = self.problem.names.coordinates
         x = columns_of(points, names)
         inside = self.problem.domain.contains(x)
-        found = {name: np.where(inside, column, np.nan) for name, column in self.values(x).items()}
+        found, std = (
+            {name: np.where(inside, column, np.nan) for name, column in columns.items()}
+            for columns in self._values_and_std(x)
+        )
         mask = None if inside.all() else inside
-        return Field.at_points(x, names, found, mask=mask, **self._labels())
+        return Field.at_points(x, names, found, std=std, mask=mask, **self._labels())
 
     def on_grid(self, **sizes: int) -> Field:
         """Evaluate on a tensor grid over the domain, e.g. ``on_grid(x=256, t=101)``.
@@ -167,7 +192,7 @@ class Solution:
             for name, (low, high) in zip(names, domain.bounds.tolist(), strict=True)
         }
         inside = None if domain.is_box else domain.contains
-        return Field.on_grid(axes, self.values, inside=inside, **self._labels())
+        return Field.on_grid(axes, self._values_and_std, inside=inside, **self._labels())
 
     def _labels(self) -> dict[str, Any]:
         problem = self.problem
@@ -229,7 +254,7 @@ class Solution:
             for name, e in self.errors.items()
         ]
         if record.estimate is not None:
-            lines.append(f"  estimated relative L2 error: {record.estimate:.2e} (from the last refinements)")
+            lines.append(f"  estimated relative L2 error: {record.estimate:.2e} (by the method itself)")
         lines += [f"  {name} = {value:.6g} (learned)" for name, value in record.learned.items()]
         what = "parameters" if record.estimate is None else "coefficients"
         lines.append(

@@ -10,12 +10,16 @@ import pdeml as pm
 
 SMALL: dict[str, dict[str, Any]] = {
     "pinn": {"width": 5, "depth": 1, "steps": 4, "points": 30, "condition_points": 8},
+    "random_features": {"tolerance": 1e-3, "features": 30, "radius": 2.0},
+    "gp": {"points": 7, "steps": 3},
     "reference": {"tolerance": 1e-5},
 }
 """kind -> options with which a fit takes a moment."""
 
 ABLE: dict[str, dict[str, Any]] = {
     "pinn": {"width": 8, "depth": 2, "steps": 60, "points": 250, "condition_points": 32},
+    "random_features": {"tolerance": 1e-6},
+    "gp": {"points": 14, "steps": 20},
     "reference": {"tolerance": 1e-5},
 }
 """kind -> options that solve the problems below in about a second each."""
@@ -24,7 +28,7 @@ ABLE: dict[str, dict[str, Any]] = {
 REFUSED = {("reference", "from the end")}
 """(kind, problem below) that the method says it cannot do."""
 
-DETERMINISTIC = ("reference",)
+DETERMINISTIC = ("gp", "reference")
 """Kinds that draw nothing."""
 
 

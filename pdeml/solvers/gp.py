@@ -1,0 +1,323 @@
+"""Gaussian processes with learned spectra, conditioned on equations and conditions."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field as Option
+from torch import Tensor
+
+from pdeml.errors import InputError, one_of
+from pdeml.gp.envelopes import Envelope, Gaussian, Matern, smallest_nu
+from pdeml.gp.fitting import check_memory, default_counts, initial_kernels
+from pdeml.gp.grid import GridModel
+from pdeml.gp.joint import JointObjective
+from pdeml.gp.posterior import Space
+from pdeml.gp.rows import highest_orders, make_sites
+from pdeml.lower import Ansatz, estimate_scales, statements
+from pdeml.lower.bandwidth import bandwidth
+from pdeml.problem import Problem
+from pdeml.sampling import sample
+from pdeml.sampling.fresh import fresh_norms
+from pdeml.solvers.device import choose_device
+from pdeml.solvers.gp_grid import GridTask, MapTask
+from pdeml.solvers.gp_task import EvidenceTask, GPTask
+from pdeml.solvers.options import Preview, SolverOptions
+from pdeml.solvers.refusals import refuse_what_is_open
+from pdeml.solvers.solution import UNTRUSTED, Record, Solution
+from pdeml.tensor import TensorSystem
+from pdeml.train import Callback, Limits, TrainState, train
+
+__all__ = ["GP"]
+
+_STEPS, _MAP_STEPS = 100, 3000
+_MAP_NUGGET = 1e-6
+_SCATTERED = 1200  # points over a box beyond which a linear problem is solved by its grid structure
+_FEW_COMPONENTS = 8
+_FRESH, _PROBES = 1024, 512
+_FEW = 24  # points along each coordinate that resolve what one peak at zero can learn
+
+Monitor = Callable[[Ansatz, Tensor], float]
+Count = Annotated[int, Option(ge=2)]
+Positive = Annotated[float, Option(gt=0, allow_inf_nan=False)]
+
+
+class GP(SolverOptions):
+    """Solve a problem by Gaussian processes whose spectra are learned from its own equations.
+
+    The unknowns are Gaussian processes with stationary kernels ``Σ_q w_q e(z; κ_q) cos(m_q z)`` along each coordinate.
+    Equations and conditions are linear functionals of them: the evidence of these rows, with the unknowns integrated
+    out, is maximised over weights, widths and frequencies by L-BFGS; then the processes are conditioned on the rows.
+    Non-linear equations are linearised at the current solution (Gauss-Newton), which is continued from that of their
+    linear part.
+
+    Good at: smooth solutions of one or a few high frequencies, to many digits, with a standard deviation.
+    Bad at: jumps, kinks, and thin layers; many thousand points on geometries that are no boxes.
+
+    Args:
+        mode: evidence (linear problems), gauss_newton (non-linear ones), auto (either), or map, the published joint
+            objective over grid values, kernels and precisions (boxes; slower by far, and less exact).
+        kernel: spectral_mixture (Gaussian peaks), student (peaks of Student's t), rbf or matern (one peak at zero);
+            auto is spectral_mixture in one dimension and where there are many waves, otherwise rbf.
+        nu: Matérn order of student and matern, a half-integer; by default the smallest that the equation admits.
+        components: peaks of each kernel along each coordinate, at most.
+        points: of the grid along each coordinate, for all of them or by name; by default from the problem's bandwidth.
+        steps: of L-BFGS, at most.
+        tolerance: wanted relative L2 error. Grids grow until it is met; otherwise it decides what counts as converged.
+        nugget: share of noise added to the prior variance of each row while the spectrum is learned.
+        max_seconds: stop after this wall time; the result is then not reproducible.
+        seed: of the points that the residual is measured on.
+        device: auto, cpu or cuda.
+        precision: float64.
+
+    Raises:
+        InputError: an option is unknown, of the wrong type or out of its range.
+
+    Reference: Fang, Cooley, Long, Li, Kirby & Zhe, *Solving high frequency and multi-scale PDEs with Gaussian
+        processes* (ICLR 2024), section 3, for spectral kernels with pruned weights; Chen, Hosseini, Owhadi & Stuart
+        (2021), section 3, for Gauss-Newton on rows.
+    """
+
+    kind: ClassVar[str] = "gp"
+
+    mode: Literal["auto", "map", "evidence", "gauss_newton"] = "auto"
+    kernel: Literal["auto", "spectral_mixture", "student", "rbf", "matern"] = "auto"
+    nu: Positive | None = None
+    components: Annotated[int, Option(ge=1, le=512)] = 30
+    points: Count | dict[str, Count] | None = None
+    steps: Annotated[int, Option(ge=1)] | None = None
+    tolerance: Positive = 1e-6
+    nugget: Annotated[float, Option(ge=1e-14, le=1e-2)] = 1e-10
+    max_seconds: Positive | None = None
+    seed: Annotated[int, Option(ge=0, lt=2**63)] = 0
+    device: str = "auto"
+    precision: Literal["float64"] = "float64"
+
+    def fit(
+        self,
+        problem: Problem | None = None,
+        data: Any = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        state: TrainState | None = None,
+        error: Callable[[dict[str, np.ndarray]], float] | None = None,
+        error_at: np.ndarray | None = None,
+    ) -> Solution:
+        """Solve a problem.
+
+        Args:
+            problem: equations, domain and conditions.
+            data: not used by this method.
+            callbacks: watch the steps; see `pdeml.train.Callback`.
+            state: of an earlier, interrupted fit of the same problem with the same options: go on from there.
+            error: values at ``error_at`` -> error, shown with the metrics; it decides nothing.
+            error_at: (N, D) points for ``error``.
+
+        Returns: the solution, with the residual of every statement on points never conditioned on.
+
+        Raises:
+            InputError: the problem needs what this method does not have.
+            DivergenceError: Gauss-Newton does not converge.
+        """
+        started = time.perf_counter()
+        refuse_what_is_open(self.kind, problem, data)
+        assert problem is not None
+        task, device = self._task(problem, _monitor(problem, error, error_at))
+        outcome = train(task, task.begin() if state is None else state, Limits(task.steps, self.max_seconds), callbacks)
+        if outcome.diverged is not None and not outcome.state.step:
+            raise outcome.diverged
+        ended = outcome.finished and outcome.diverged is None and outcome.state.step < task.steps
+        solution = self._solution(problem, task, outcome.state, device)
+        found = solution.record
+        record = replace(
+            found,
+            reason=outcome.reason + _what_is_wrong(found.estimate),
+            converged=ended and found.converged and max(found.residuals.values()) <= UNTRUSTED,
+            seconds=time.perf_counter() - started,
+        )
+        solution = replace(solution, record=record)
+        if outcome.diverged is not None:
+            outcome.diverged.solution = solution
+            raise outcome.diverged
+        return solution
+
+    def preview(self, problem: Problem | None = None, data: Any = None) -> Preview:
+        """Say what `fit` would do and refuse what it would refuse, before anything is computed.
+
+        Raises:
+            InputError: the problem needs what this method does not have, or the device is not there.
+        """
+        refuse_what_is_open(self.kind, problem, data)
+        assert problem is not None
+        task, device = self._task(problem, None)
+        return Preview(
+            parameters=task.parameter_count,
+            points=task.points,
+            exact=_exact(problem),
+            optimisers=(("lbfgs", task.steps),),
+            device=device,
+            notes=task.notes,
+        )
+
+    def check_state(self, problem: Problem, state: TrainState) -> None:
+        """Refuse a state that is not of this problem and these options.
+
+        Raises:
+            InputError: it is another's.
+        """
+        if not self._task(problem, None)[0].owns(state):
+            raise InputError("the checkpoint does not belong to this problem and these options")
+
+    def restore(self, problem: Problem, state: TrainState, summary: dict[str, Any]) -> Solution:
+        """Rebuild the solution of a saved run from its final state and its summary.
+
+        Raises:
+            InputError: the state belongs to another problem or other options.
+        """
+        self.check_state(problem, state)
+        task, device = self._task(problem, None)
+        solution = self._solution(problem, task, state, device, state.tensors["z"])
+        record = replace(
+            solution.record,
+            **{name: summary[name] for name in ("seconds", "device")},
+            reason=summary.get("reason", ""),
+            converged=bool(summary.get("converged")),
+            residuals=summary.get("residuals") or solution.record.residuals,
+            notes=tuple(summary.get("notes") or solution.record.notes),
+        )
+        return replace(solution, record=record)
+
+    def _task(self, problem: Problem, monitor: Monitor | None) -> tuple[GPTask, str]:
+        """Return what is done, and where.
+
+        Raises:
+            InputError: the mode, the kernel or the memory does not suit the problem.
+        """
+        device, notes = choose_device(self.device)
+        linear = all(form.is_linear for form in (*problem.forms, *(c.form for c in problem.constraints)))
+        if self.mode == "evidence" and not linear:
+            raise InputError(
+                "evidence is for linear problems, and this one is not linear: take gauss_newton or auto", ("mode",)
+            )
+        scales = estimate_scales(problem)
+        stated, space, band = statements(problem, scales), _space(problem, self.seed), bandwidth(problem)
+        usual = default_counts(band, space)
+        counts, orders = self._counts(problem, usual), highest_orders(stated, len(usual))
+        envelope, components = self._kernel(2 * max(orders), usual)
+        told = (*notes, *problem.warnings, *band.notes)
+        closed = [name in problem.periodic for name in space.coordinates]
+        sizes = [scales.unknowns[name] for name in problem.names.real_unknowns]
+        if self.mode == "map":
+            beginning = initial_kernels(sizes, band, space, [False] * len(closed), components, envelope)
+            kernels = beginning.codec.unpack(beginning.parameters)
+            objective = JointObjective(problem, counts, kernels, nugget=max(self.nugget, _MAP_NUGGET))
+            return MapTask(objective, stated, self.steps or _MAP_STEPS, told, monitor), "cpu"
+        structured = len(counts) > 1 and (not linear or math.prod(counts) > _SCATTERED)
+        if structured and TensorSystem.refusal(problem) is None:
+            few = self.components if components > 1 else _FEW_COMPONENTS
+            given = None if self.points is None else counts
+            model = GridModel(problem, band.highest, few, envelope, given, self.tolerance)
+            return GridTask(model, stated, self.seed, told, monitor), "cpu"
+        check_memory(math.prod(counts) * len(problem.forms), len(counts))
+        sites = make_sites(stated, problem.domain, counts, device)
+        beginning = initial_kernels(sizes, band, space, closed, components, envelope).to(device)
+        task = EvidenceTask(sites, space, beginning, orders, linear, self.nugget, self.steps or _STEPS, told, monitor)
+        return task, device
+
+    def _counts(self, problem: Problem, usual: tuple[int, ...]) -> tuple[int, ...]:
+        """Return points along each coordinate."""
+        names, given = problem.names.coordinates, self.points
+        if given is None:
+            return usual
+        if isinstance(given, int):
+            return (given,) * len(names)
+        for name in given:
+            if name not in names:
+                raise InputError(one_of(name, names, "a coordinate"), ("points", name))
+        return tuple(given.get(name, count) for name, count in zip(names, usual, strict=True))
+
+    def _kernel(self, order: int, usual: tuple[int, ...]) -> tuple[Envelope, int]:
+        """Return the envelope and the number of components of the kernels.
+
+        Raises:
+            InputError: the kernel is too rough for the equation, or does not take a nu.
+        """
+        rough = self.kernel in ("student", "matern")
+        if self.nu is not None and not rough:
+            raise InputError(f"nu is for the kernels student and matern, not {self.kernel}", ("nu",))
+        envelope: Envelope = Gaussian()
+        if rough:
+            smallest = smallest_nu(order)
+            if self.nu is not None and self.nu < smallest:
+                raise InputError(
+                    f"the equation has derivatives of order {order // 2}: a Matérn kernel needs nu > {order // 2}, "
+                    f"{smallest} at least; got {self.nu:g}",
+                    ("nu",),
+                )
+            envelope = Matern(self.nu or smallest)
+        few = self.kernel == "auto" and len(usual) > 1 and max(usual) <= _FEW
+        return envelope, 1 if few or self.kernel in ("rbf", "matern") else self.components
+
+    def _solution(
+        self, problem: Problem, task: GPTask, state: TrainState, device: str, saved: Tensor | None = None
+    ) -> Solution:
+        """Solve with what has been learned, or take the parameters of a saved solution; measure the residual."""
+        solved = task.solved(state)
+        theta = solved.theta if saved is None or saved.shape != solved.theta.shape else saved
+        state = replace(state, tensors={**state.tensors, "z": theta})
+        record = Record(
+            reason="",
+            converged=solved.converged and (solved.estimate is None or solved.estimate <= self.tolerance),
+            seconds=0.0,
+            steps=state.step,
+            device=device,
+            parameters=len(theta),
+            precision=self.precision,
+            seed=self.seed,
+            residuals=fresh_norms(task.statements, solved.ansatz, theta, self.seed, _FRESH),
+            exact=_exact(problem),
+            notes=solved.notes,
+            estimate=solved.estimate,
+        )
+        return Solution(problem, self, solved.ansatz, state, record)
+
+
+def _what_is_wrong(estimate: float | None) -> str:
+    """Return what to think of an estimated error that is no small part of the solution."""
+    if estimate is None or estimate <= UNTRUSTED:
+        return ""
+    return (
+        f"; but equations and conditions leave a standard deviation of {estimate:.1e} of the solution: conditions are "
+        "missing or contradict each other, or the points do not resolve it"
+    )
+
+
+def _exact(problem: Problem) -> tuple[str, ...]:
+    return tuple(f"periodic in {name}" for name in problem.periodic)
+
+
+def _space(problem: Problem, seed: int) -> Space:
+    bounds = problem.domain.bounds
+    low, extents = bounds[:, 0].tolist(), (bounds[:, 1] - bounds[:, 0]).tolist()
+    probes = torch.tensor(sample(problem.domain.region("interior"), _PROBES, "sobol", (seed, 1)).x)
+    return Space(problem.names.coordinates, tuple(low), tuple(extents), probes)
+
+
+def _monitor(
+    problem: Problem, error: Callable[[dict[str, np.ndarray]], float] | None, error_at: np.ndarray | None
+) -> Monitor | None:
+    """Return the error of an ansatz with parameters, if there is something to compare with."""
+    if error is None or error_at is None:
+        return None
+
+    def monitor(ansatz: Ansatz, theta: Tensor) -> float:
+        columns = ansatz.values(theta, torch.as_tensor(error_at).to(theta)).cpu().numpy().T
+        return error(dict(zip(problem.names.real_unknowns, columns, strict=True)))
+
+    return monitor

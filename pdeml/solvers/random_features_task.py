@@ -1,0 +1,213 @@
+"""Refinement of random features as training: one step is one level."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdeml.errors import InputError, RunError
+from pdeml.features.levels import Route, Stage
+from pdeml.lower import Ansatz, Statement, estimate_scales
+from pdeml.problem import Problem
+from pdeml.problem.counting import missing_conditions
+from pdeml.sampling import sample
+from pdeml.sampling.fresh import fresh_norms
+from pdeml.train import Callback, TrainState
+
+__all__ = ["FeatureTask", "stage_of"]
+
+_COMPARED = 2048  # points at which two levels are compared
+_FLAT = 3  # levels without gain
+_GAIN = 0.5
+_LEAST_RATIO = 1e-3  # a fall of the residual beyond this is not believed
+_ROUNDING = 1e-10  # below it levels may share rounding errors: a fall of the residual then proves nothing
+_NEGLIGIBLE = 1e-2  # of an unknown's size: below it an unknown is compared with its size, not with itself
+_ROUGH = 0.05  # a scaled residual above this is no solution, whatever two levels have in common
+_FREER = 8.0  # growth of the condition with the functions of a patch that betrays an ill-posed problem
+_TIGHT = 1e3  # a condition below this is no sign of anything
+_STAGE = "stage."
+
+
+class _Stopped(Exception):
+    """A callback asked to stop within a step."""
+
+
+@dataclass(frozen=True)
+class FeatureTask:
+    """A `pdeml.train.Trainable` whose state holds the coefficients of a level, and what is needed to make it again.
+
+    Args:
+        problem: what is solved.
+        statements: what shall hold.
+        route: how it is discretised.
+        tolerance: wanted relative L2 error.
+        steps: levels at most, the first two being one step.
+        seed: of points at which is measured.
+        callbacks: told within a step too.
+        error: the error of values at ``error_at``, for the metrics.
+        error_at: points (N, D).
+    """
+
+    problem: Problem
+    statements: tuple[Statement, ...]
+    route: Route
+    tolerance: float
+    steps: int
+    seed: int
+    callbacks: tuple[Callback, ...]
+    error: Callable[[dict[str, np.ndarray]], float] | None
+    error_at: np.ndarray | None
+
+    def advance(self, state: TrainState) -> tuple[TrainState, dict[str, float], str | None]:
+        """Solve on the next level; the first step solves on two, so that there is a difference."""
+        try:
+            before, past = (stage_of(self.route, state), state.facts) if state.step else (None, {})
+            if before is None:
+                before = self.route.solve(0, None, self._watch)
+                past = {"residuals": self._residuals(before), "conditions": [_condition(before)], "estimates": []}
+            stage = self.route.solve(before.facts["level"] + 1, before, self._watch)
+        except _Stopped:
+            return state, {"loss": state.facts.get("estimate", math.nan)}, None
+        except (InputError, RunError) as error:
+            if not state.step:
+                raise
+            return state, {"loss": state.facts["estimate"]}, f"no finer level: {error}"
+        residuals, difference = self._residuals(stage), self._difference(before, stage)
+        ratio = max(residuals.values()) / max(max(past["residuals"].values()), 1e-300)
+        ratio = min(max(ratio, _LEAST_RATIO), 0.5)
+        contradiction = stage.facts.get("contradiction", 0.0)
+        estimate = max(difference * ratio / (1 - ratio), min(difference, _ROUNDING), contradiction)
+        facts = {
+            **state.facts,
+            "stage": dict(stage.facts),
+            "text": stage.text,
+            "unknowns": stage.unknowns,
+            "null": stage.null,
+            "conditions": [*past["conditions"], _condition(stage)],
+            "residuals": residuals,
+            "estimates": [*past["estimates"], estimate],
+            "estimate": estimate,
+        }
+        reason, facts["met"] = self._ended(facts)
+        tensors = {"z": stage.theta, **{f"{_STAGE}{name}": tensor for name, tensor in stage.tensors.items()}}
+        metrics = {"loss": estimate, "residual": max(residuals.values()), "difference": difference}
+        if self.error is not None and self.error_at is not None:
+            columns = self._values(stage, torch.as_tensor(self.error_at)).T.cpu().numpy()
+            metrics["error"] = self.error(dict(zip(self.problem.names.real_unknowns, columns, strict=True)))
+        return TrainState(state.step + 1, tensors, facts), metrics, reason
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the equations are linear."""
+        return all(form.is_linear for form in self.problem.forms)
+
+    def best(self, state: TrainState) -> TrainState:
+        """The last solution."""
+        return state
+
+    def notes(self, state: TrainState) -> tuple[str, ...]:
+        """Return what is to be said of a solution."""
+        found = [f"last level: {state.facts['text']}"]
+        contradiction = state.facts["stage"].get("contradiction", 0.0)
+        if contradiction > max(self.tolerance, _ROUNDING):
+            found.append(
+                f"the conditions contradict each other where two sides meet, by {contradiction:.1e} of the size of the "
+                "solution: no smooth solution meets them all"
+            )
+        branch = state.facts["stage"].get("branch")
+        if branch and not self.is_linear:
+            found.append(branch)
+        if state.facts["null"]:
+            plural = "s" * (state.facts["null"] != 1)
+            found.append(
+                f"the solution is not unique: the equations and conditions leave {state.facts['null']} direction"
+                f"{plural} free; a small one of all solutions is shown"
+            )
+        elif self._looser(state.facts):
+            found.append("the problem is ill-posed or nearly so: small errors of the data may be large in the solution")
+        return tuple(found)
+
+    def _ended(self, facts: dict[str, Any]) -> tuple[str | None, bool]:
+        """Return why no further level is needed, if so, and whether the tolerance is met."""
+        estimates, estimate, residual = facts["estimates"], facts["estimate"], max(facts["residuals"].values())
+        free = self._left_free(facts)
+        if free is not None:
+            return free, False
+        if estimate <= self.tolerance and residual <= _ROUGH:
+            return f"the estimated error, {estimate:.1e}, is below the tolerance, {self.tolerance:.1e}", True
+        if len(estimates) >= self.steps:
+            return f"all {self.steps + 1} levels done; the tolerance, {self.tolerance:.1e}, was not met", False
+        if len(estimates) > _FLAT and min(estimates[-_FLAT:]) > _GAIN * min(estimates[:-_FLAT]):
+            return f"the estimated error no longer falls; the tolerance, {self.tolerance:.1e}, was not met", False
+        if len(estimates) > _FLAT:
+            rate = min(b / a for a, b in itertools.pairwise(estimates[-_FLAT:]))
+            wanted = math.log(self.tolerance / estimate) / math.log(min(rate, _GAIN))
+            if wanted > self.steps - len(estimates):
+                return f"the estimated error, {estimate:.1e}, falls too slowly to meet the tolerance", False
+        return None, False
+
+    def _left_free(self, facts: dict[str, Any]) -> str | None:
+        """Return why the solution is not determined: many directions are free, or with each level more nearly so."""
+        unknowns = len(self.problem.names.real_unknowns)
+        missing = missing_conditions(self.problem)
+        if facts["null"] > unknowns or (missing and (facts["null"] or self._looser(facts))):
+            told = f": {missing[0]}" if missing else ": is a condition missing?"
+            return f"the solution is not unique{told}"
+        return None
+
+    def _looser(self, facts: dict[str, Any]) -> bool:
+        """Tell whether on as many patches more functions are determined far worse."""
+        (patches, before), (now_patches, now) = facts["conditions"][-2:]
+        return patches == now_patches and now > max(_FREER * before, _TIGHT)
+
+    def _residuals(self, stage: Stage) -> dict[str, float]:
+        return fresh_norms(self.statements, stage.ansatz, stage.theta, self.seed)
+
+    def _difference(self, before: Stage, stage: Stage) -> float:
+        """Return the relative L2 norm of the difference of two levels, of the unknown where it is largest."""
+        # Where a constant is left free, levels agree up to constants.
+        drawn = sample(self.problem.domain.region("interior"), _COMPARED, "sobol", (self.seed, 1))
+        points = torch.tensor(np.ascontiguousarray(drawn.x))
+        old, new = self._values(before, points), self._values(stage, points)
+        if stage.null:
+            old, new = old - old.mean(0), new - new.mean(0)
+        sizes = estimate_scales(self.problem).unknowns
+        least = torch.tensor([_NEGLIGIBLE * sizes[name] for name in self.problem.names.real_unknowns]).to(new)
+        return float(((new - old).square().mean(0).sqrt() / new.square().mean(0).sqrt().maximum(least)).max())
+
+    def _values(self, stage: Stage, points: Tensor) -> Tensor:
+        return stage.ansatz.values(stage.theta, points.to(stage.theta))
+
+    def _watch(self, share: float) -> None:
+        for callback in self.callbacks:
+            if callback.on_progress(share) is not None:
+                raise _Stopped
+
+
+def _condition(stage: Stage) -> list[float]:
+    """Return the number of patches, and the condition of the rows."""
+    return [math.prod(stage.facts["counts"]), stage.condition]
+
+
+def stage_of(route: Route, state: TrainState) -> Stage:
+    """Return the solution that a state holds."""
+    facts = state.facts
+    tensors = {name.removeprefix(_STAGE): t for name, t in state.tensors.items() if name.startswith(_STAGE)}
+    ansatz: Ansatz = route.ansatz(facts["stage"], tensors)
+    return Stage(
+        ansatz,
+        state.tensors["z"],
+        facts["stage"],
+        tensors,
+        facts["unknowns"],
+        facts["null"],
+        facts["conditions"][-1][1],
+        facts["text"],
+    )
