@@ -108,7 +108,7 @@ def _side(problem: Problem, constraint: Constraint, statement: Statement, region
         raise InputError(f"the condition '{constraint.name}' is not linear")
     if len(unknowns) > 1:
         raise InputError(f"the condition '{constraint.name}' couples unknowns: {', '.join(constraint.form.unknowns)}")
-    orders = _orders(side, len(names.real_unknowns), constraint.name)
+    orders = _orders(side, len(names.real_unknowns), constraint.name, float(ends[1] - ends[0]))
     return Side(statement, region, axis, float(at), bool(at == ends[1]), orders, unknowns)
 
 
@@ -132,10 +132,12 @@ def _across(side: Side, functionals: Functionals, count: int) -> np.ndarray:
     return rows
 
 
-def _orders(side: Side, unknowns: int, name: str) -> tuple[float, ...]:
+def _orders(side: Side, unknowns: int, name: str, length: float) -> tuple[float, ...]:
     """Return the common ratio of the coefficients along the side."""
     functionals = functionals_at(side, torch.from_numpy(sample(side.region, PROBES).x), unknowns)
     rows = _across(side, functionals, 1 + max(index[side.axis] for index in functionals.indices))
+    units = length ** np.arange(rows.shape[1])  # compared with the axis as the unit of length
+    rows = rows / units
     sizes = np.abs(rows).max(1)
     row = rows[sizes.argmax()]
     row = row / row[np.abs(row).argmax()]
@@ -144,7 +146,8 @@ def _orders(side: Side, unknowns: int, name: str) -> tuple[float, ...]:
         raise InputError(f"the coefficients of the condition '{name}' change along its side")
     if np.abs(factors).min() < SMALLEST_FACTOR * sizes.max() or factors.min() < 0 < factors.max():
         raise InputError(f"the condition '{name}' vanishes at a point of its side")
-    return tuple(row.tolist())
+    row = row * units
+    return tuple((row / row[np.abs(row).argmax()]).tolist())
 
 
 def _is_same(one: Side, other: Side) -> bool:

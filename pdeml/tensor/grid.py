@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -63,6 +64,10 @@ class GridSystem:
         for basis, rows, end, name in zip(axes, self._sides, layout.ends, problem.names.coordinates, strict=True):
             first = end.rows(basis, [row[0] for row in rows])
             self._reduced.append(reduce(basis, first, end.low, end.high, name, square=end.periodic % 2 == 0))
+        self._row_sizes = [
+            end.sizes(basis, [row[0] for row in rows])
+            for basis, rows, end in zip(axes, self._sides, layout.ends, strict=True)
+        ]
         self._matrices: dict[tuple[int, int], np.ndarray] = {}
         self._derivatives: dict[tuple[int, int], np.ndarray] = {}
         self._points = _grid([reduced.nodes for reduced in self._reduced])
@@ -86,6 +91,21 @@ class GridSystem:
         for k, own in enumerate(self._reduced if base is not None else ()):  # what does not meet the joints is left out
             near = self._along(own.fit, self._along(matrix_of(own.basis, own.places, 0), near, k), k)
         return self._lifted(near, self._values)
+
+    def contradiction(self, coefficients: np.ndarray) -> float:
+        jet = self._jet(coefficients, (0,) * len(self._axes))
+        sizes = np.sqrt(np.mean(jet**2, axis=tuple(range(1, jet.ndim)), keepdims=True))
+        found = 0.0
+        for j, k in itertools.combinations(range(len(self._axes)), 2):
+            one, other = self._reduced[j], self._reduced[k]
+            gap = self._along(one.rows, self._values[k], j) - self._along(other.rows, self._values[j], k)
+            for i, reduced in enumerate(self._reduced):
+                if i in (j, k):
+                    gap = self._along(np.diag(1.0 / self._row_sizes[i]), gap, i)
+                else:
+                    gap = self._along(matrix_of(reduced.basis, reduced.places, 0), gap, i)
+            found = max(found, float((np.abs(gap) / np.maximum(sizes, np.finfo(float).tiny)).max(initial=0.0)))
+        return found
 
     def size(self, coefficients: np.ndarray) -> float:
         return float(np.sqrt(np.mean(self._jet(coefficients, (0,) * len(self._axes)) ** 2)))

@@ -13,6 +13,7 @@ from pdeml.lower import Statement
 from pdeml.problem import Problem
 from pdeml.tensor.axis import AxisBasis
 from pdeml.tensor.conditions import Side, read_sides
+from pdeml.tensor.corners import refuse_contradictions
 from pdeml.tensor.reduced import matrix_of
 
 __all__ = ["Ends", "Layout"]
@@ -40,6 +41,12 @@ class Ends:
         """Return the rows (r, m): one for each condition, then those of a periodic coordinate."""
         found = [sum(c * matrix_of(basis, np.array([side.at]), p) for p, c in enumerate(side.orders)) for side in sides]
         return np.concatenate([*found, periodic_rows(basis, self.periodic), np.zeros((0, basis.size))])
+
+    def sizes(self, basis: AxisBasis, sides: Sequence[Side]) -> np.ndarray:
+        """Return what the rows make of a function of size one that varies over the whole axis, about, (r,)."""
+        length = basis.high - basis.low
+        own = [max(abs(c) / length**p for p, c in enumerate(side.orders)) for side in sides]
+        return np.array([*own, *(length**-p for p in range(self.periodic))])
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class Layout:
         layout = cls(sides, orders, tuple(found), _owners(problem))
         if alone:
             layout._check_alike(problem)
+            refuse_contradictions(problem, sides)
         return layout
 
     def rows(self, axis: int) -> list[tuple[Side, ...]]:

@@ -79,6 +79,10 @@ class LineSystem:
         """Return ``base``, or zero: Newton's method meets the conditions in its first step."""
         return np.zeros((self.equations.unknowns, self._basis.size)) if base is None else base
 
+    def contradiction(self, coefficients: np.ndarray) -> float:
+        """Return zero: sides that are points do not meet."""
+        return 0.0
+
     def size(self, coefficients: np.ndarray) -> float:
         return float(np.sqrt(np.mean((self._matrix(len(self._sides), 0) @ coefficients.T) ** 2)))
 

@@ -56,6 +56,9 @@ class Discrete(Protocol):
     def size(self, coefficients: np.ndarray) -> float:
         """Return the root mean square of the functions."""
 
+    def contradiction(self, coefficients: np.ndarray) -> float:
+        """Return by how much the conditions of two sides disagree where these meet, relative to the functions."""
+
     def recovered(self, function: GridFunction, at: np.ndarray) -> np.ndarray:
         """Return what the equations linearised at ``at`` make of the data of a function."""
 
@@ -142,9 +145,14 @@ def newton(
     """
     linear = system.is_linear or share == 0.0
     found, before = start, np.inf
-    for _ in range(REFINEMENTS if linear else STEPS):
-        residual, solve = system.linearise(found, share)
-        step = solve(residual)
+    for done in range(REFINEMENTS if linear else STEPS):
+        try:
+            residual, solve = system.linearise(found, share)
+            step = solve(residual)
+        except DivergenceError as error:
+            if linear:
+                raise
+            raise DivergenceError(f"Newton's method stops after {done} steps: linearised there, {error}") from None
         length = system.size(step)
         if not np.isfinite(length):
             raise DivergenceError("the equations have no finite value on the way to a solution")
@@ -162,7 +170,8 @@ def newton(
         return found
     if linear:
         raise DivergenceError(
-            f"the linear system is too ill-conditioned: after {REFINEMENTS} solutions a step of {relative:.0e} is left"
+            "the equations and conditions do not determine the solution, or nearly so: after "
+            f"{REFINEMENTS} solutions of the linear system a step of {relative:.0e} is left"
         )
     raise DivergenceError(f"Newton's method did not converge within {STEPS} steps")
 

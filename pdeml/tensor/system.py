@@ -36,11 +36,14 @@ class TensorSolved:
         coefficients: (U, m_1, …, m_D), the parameters of `TensorSystem.ansatz`.
         history: size of each step relative to the solution, in the order in which they were made.
         branch: which solution it is, in words.
+        contradiction: by how much the conditions of two sides disagree where these meet, relative to the solution.
+            No smooth function meets such conditions, and what was found is wrong by about as much.
     """
 
     coefficients: Tensor
     history: tuple[float, ...]
     branch: str
+    contradiction: float
 
 
 class TensorSystem:
@@ -97,7 +100,8 @@ class TensorSystem:
         """
         base = None if start is None else start.detach().cpu().double().reshape(self.ansatz.shape).numpy()
         found, history, branch = follow(self._system, base, progress)
-        return TensorSolved(torch.from_numpy(np.ascontiguousarray(found)), tuple(history), branch)
+        coefficients, gap = torch.from_numpy(np.ascontiguousarray(found)), self._system.contradiction(found)
+        return TensorSolved(coefficients, tuple(history), branch, gap)
 
     def recovered(self, function: GridFunction, at: Tensor | None = None) -> Tensor:
         """Return what the collocated equations make of the data of a known function.

@@ -10,7 +10,7 @@ import pdeml as pm
 from pdeml.errors import DivergenceError
 from pdeml.tensor import TensorSystem, grid
 
-from .cases import CASES, VALUE, WAVE, XY, Case, X
+from .cases import CASES, LEFT, VALUE, WAVE, XY, Case, X
 from .legendre import LegendreAxis
 
 
@@ -82,6 +82,11 @@ def test_undetermined_problems_are_told():
         case.solve(8)
     with pytest.raises(DivergenceError, match="do not determine the solution"):
         Case(X, "u_xx = 0", [pm.Neumann(u=0)], "x**2", (2,)).solve(8)
+
+
+def test_where_newton_cannot_go_on_is_told():
+    with pytest.raises(DivergenceError, match=r"stops after 0 steps: linearised there, .* singular"):
+        Case(X, "u_x**2 = 1", [LEFT], "x", (1,)).solve(8)
 
 
 def test_where_gmres_fails_small_systems_are_factorised(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import pdeml as pm
@@ -52,6 +54,50 @@ def test_what_is_not_for_tensor_products_is_refused_with_the_reason(reason: str)
     assert reason in (TensorSystem.refusal(problem) or "")
     with pytest.raises(InputError, match=reason):
         TensorSystem(problem, [LegendreAxis(0.0, 1.0, 1, 6, 2), LegendreAxis(-1.0, 1.0, 1, 6, 2)])
+
+
+UNIT = {"x": (0, 1), "t": (0, 1)}
+CORNERS = {
+    "two values": [pm.Dirichlet(u=1), pm.Initial(u="x")],
+    "value and flux": [
+        pm.Dirichlet(u=0, on="boundary.left"),
+        pm.Neumann(u="t", on="boundary.right"),
+        pm.Initial(u="x**2*(1 - x)"),
+    ],
+    "value and rate": [pm.Dirichlet(u="t"), pm.Initial(u=0, rate=0)],
+    "period": [pm.Periodic("x"), pm.Initial(u="x*(1 - x)")],
+}
+"""The flux at the right end begins at −1, the boundary values rise where the rate is zero, and u_x is not periodic."""
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_conditions_that_contradict_each_other_in_a_corner_are_refused(name: str):
+    order = 2 if name == "value and rate" else 1
+    problem = pm.Problem(
+        coordinates=UNIT, time="t", unknowns="u", equations=f"d(u, t, {order}) = u_xx", conditions=CORNERS[name]
+    )
+    assert "contradict each other where the two sides meet" in TensorSystem.refusal(problem)
+
+
+def test_a_small_contradiction_in_a_corner_is_told():
+    problem = pm.Problem(
+        coordinates=UNIT,
+        time="t",
+        unknowns="u",
+        equations="u_t = u_xx/100",
+        conditions=[pm.Dirichlet(u=2e-4), pm.Initial(u="sin(pi*x)")],
+    )
+    system = TensorSystem(problem, [LegendreAxis(0.0, 1.0, 1, 14, order) for order in (2, 1)])
+    size = (0.5 * (1 - math.exp(-0.02 * math.pi**2)) / (0.02 * math.pi**2)) ** 0.5
+    assert system.solve().contradiction == pytest.approx(2e-4 / size, rel=0.25)
+
+
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_coefficients_that_change_are_found_in_any_unit(length: float):
+    for change in (0.0, 1e-4):
+        condition = pm.Condition(f"dn(u) + {1 / length}*(1 + {change / length}*(x + y))*u = 0")
+        problem = boxed([condition], coordinates={"x": (0, length), "y": (0, length)})
+        assert (TensorSystem.refusal(problem) is None) == (change == 0.0)
 
 
 def test_axes_must_fit_the_coordinates():
