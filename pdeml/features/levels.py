@@ -94,6 +94,14 @@ class Route(Protocol):
             DivergenceError: no solution was found.
         """
 
+    def work(self, level: int, facts: Mapping[str, Any] | None) -> float:
+        """Return a number that is proportional to the time a level takes, about.
+
+        Args:
+            level: number.
+            facts: of the stage before, where there is one.
+        """
+
     def ansatz(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ansatz:
         """Return the family of functions of a stage that was saved."""
 
@@ -121,11 +129,12 @@ class ScatteredRoute:
         """Solve on a level with the best of a few radii; see `Route`."""
         start = None if before is None else _start(before)
         best, least = None, math.inf
-        for resolution in self._candidates(level, before):
+        candidates = self._candidates(level, before and before.facts)
+        for number, resolution in enumerate(candidates):
             system = self._system(resolution)
             self._require_memory(system)
             try:
-                stage = self._stage(level, system, start, watch)
+                stage = self._stage(level, system, start, _part(watch, number, len(candidates)))
             except DivergenceError as error:
                 failure = error
                 continue
@@ -138,6 +147,10 @@ class ScatteredRoute:
         if best is None:
             raise failure
         return best
+
+    def work(self, level: int, facts: Mapping[str, Any] | None) -> float:
+        """Return about how many multiplications a level takes where the problem is linear; see `Route`."""
+        return sum(self._system(resolution).operations for resolution in self._candidates(level, facts))
 
     def ansatz(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ansatz:
         """Return the family of functions of a stage that was saved."""
@@ -180,11 +193,11 @@ class ScatteredRoute:
             for own, wave, (low, high) in zip(given, self.highest, bounds.tolist(), strict=True)
         )
 
-    def _candidates(self, level: int, before: Stage | None) -> list[Resolution]:
+    def _candidates(self, level: int, before: Mapping[str, Any] | None) -> list[Resolution]:
         if self.options.radius is not None:
             return [self.resolution(level, self.options.radius)]
         if before is not None:
-            last = before.facts["radius"]
+            last = before["radius"]
             radii = [last, max(last, min(_WIDER * last, _widest(self.resolution(level, last))))]
         else:
             radii = list(_RADII.get(len(self.base), _RADII[3]))
@@ -238,6 +251,10 @@ def _widest(resolution: Resolution) -> float:
     dimension = len(resolution.counts)
     ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
     return math.pi * (resolution.size / (_CROWD**dimension * ball)) ** (1 / dimension)
+
+
+def _part(watch: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+    return lambda share: watch((number + share) / count)
 
 
 def _start(before: Stage) -> Start:

@@ -49,6 +49,11 @@ class TensorRoute:
         theta = solved.coefficients.reshape(-1)
         return Stage(system.ansatz, theta, facts, tensors, len(theta), 0, 1.0, _told(axes))
 
+    def work(self, level: int, facts: Mapping[str, Any] | None) -> float:
+        """Return about how many multiplications a direct solution takes; see `Route`."""
+        sizes = [float(axis.size) for axis in self._axes(level)]
+        return sum(size**3 for size in sizes) + math.prod(sizes) * sum(sizes)
+
     def ansatz(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TensorAnsatz:
         """Return the family of functions of a stage that was saved: with its own orthonormal combinations."""
         axes = self._axes(facts["level"])

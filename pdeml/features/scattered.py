@@ -19,6 +19,7 @@ from pdeml.features.cells import Cells, make_cells
 from pdeml.features.local import LocalSpace, draw_space
 from pdeml.features.places import Place, condition_places, equation_points, face_points, orders
 from pdeml.linalg import BlockRows, eliminate
+from pdeml.linalg.elimination import Elimination
 from pdeml.lower import (
     Index,
     Scales,
@@ -36,6 +37,9 @@ __all__ = ["Group", "Parts", "Resolution", "Scattered"]
 
 _CANDIDATES = 4
 """From so many times the points are those of an optimal sampler chosen."""
+
+_ORTHONORMAL = 30.0
+"""Multiplications of the singular values of a cell's functions, over the cube of their number."""
 
 Parts = list[Tensor]
 """Coefficients of each cell, (U · m,)."""
@@ -128,14 +132,21 @@ class Scattered:
     @property
     def memory(self) -> int:
         """About how many bytes a solution takes."""
-        unknowns, size = self.unknowns, self.resolution.size
-        count = round(self.ratio * size)
-        own = {(cell,): count * len(self.problem.forms) for cell in range(len(self.cells))}
-        face = int(orders(self.problem).sum()) * face_points(size, len(self.resolution.counts))
-        joint = dict.fromkeys(self._neighbours, face)
         derivatives = sum(len(indices_of(statement)) for statement in self.statements)
-        basis = 8 * len(own) * count * size * derivatives
-        return eliminate({**own, **joint}, [size * unknowns] * len(own)).bytes + basis
+        basis = 8 * len(self.cells) * round(self.ratio * self.resolution.size) * self.resolution.size * derivatives
+        return self._elimination.bytes + basis
+
+    @property
+    def operations(self) -> float:
+        """About how many multiplications a linear solution takes, that of making the functions included."""
+        return self._elimination.operations + _ORTHONORMAL * len(self.cells) * float(self.resolution.size) ** 3
+
+    @cached_property
+    def _elimination(self) -> Elimination:
+        size = self.resolution.size
+        own = {(cell,): round(self.ratio * size) * len(self.problem.forms) for cell in range(len(self.cells))}
+        face = int(orders(self.problem).sum()) * face_points(size, len(self.resolution.counts))
+        return eliminate({**own, **dict.fromkeys(self._neighbours, face)}, [size * self.unknowns] * len(own))
 
     @cached_property
     def groups(self) -> list[Group]:

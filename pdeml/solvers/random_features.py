@@ -17,7 +17,7 @@ from pdeml.lower import estimate_scales, statements
 from pdeml.problem import Problem
 from pdeml.solvers.device import choose_device
 from pdeml.solvers.options import Preview, SolverOptions
-from pdeml.solvers.random_features_task import FeatureTask, stage_of
+from pdeml.solvers.random_features_task import Deadline, FeatureTask, stage_of
 from pdeml.solvers.refusals import refuse_what_is_open
 from pdeml.solvers.solution import Record, Solution
 from pdeml.train import Callback, Limits, TrainState, train
@@ -58,8 +58,10 @@ class RandomFeatures(SolverOptions):
         windows: of time, solved one after another (scattered); by default one, and one for each layer of patches
             where the problem is not linear.
         sampler: of collocation points (scattered): sobol, with Gauss points on patches inside the domain; christoffel,
-            volume or dpp, which choose them by the features; see `pdeml.sampling.optimal`.
-        max_seconds: no new level is begun after this wall time; the result is then not reproducible.
+            volume or dpp, which choose them by the features; see `pdeml.sampling.optimal`. Where there are hardly more
+            points than functions, the last two do as well as sobol, independent ones far worse.
+        max_seconds: no level beyond the first two is begun that would end after this wall time, by what those before
+            took; the result is then not reproducible.
         seed: of features and points; same seed, same machine, same result.
         device: auto, cpu or cuda; whatever it is, the factorisations of this method are done on the CPU.
 
@@ -115,7 +117,8 @@ class RandomFeatures(SolverOptions):
         """
         started = time.perf_counter()
         task, notes = self._task(problem, data, tuple(callbacks), error, error_at)
-        outcome = train(task, state or TrainState(0, {}), Limits(self.levels - 1, self.max_seconds), callbacks)
+        watching = callbacks if self.max_seconds is None else (*callbacks, Deadline(task.route, self.max_seconds))
+        outcome = train(task, state or TrainState(0, {}), Limits(self.levels - 1, self.max_seconds), watching)
         seconds = time.perf_counter() - started
         if outcome.diverged is not None and not outcome.state.step:
             raise outcome.diverged

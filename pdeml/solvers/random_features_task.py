@@ -14,20 +14,23 @@ from torch import Tensor
 
 from pdeml.errors import InputError, RunError
 from pdeml.features.levels import Route, Stage
+from pdeml.features.route import INSTEAD
 from pdeml.lower import Ansatz, Statement, estimate_scales
 from pdeml.problem import Problem
 from pdeml.problem.counting import missing_conditions
 from pdeml.sampling import sample
 from pdeml.sampling.fresh import fresh_norms
-from pdeml.train import Callback, TrainState
+from pdeml.train import Callback, Event, TrainState
 
-__all__ = ["FeatureTask", "stage_of"]
+__all__ = ["Deadline", "FeatureTask", "stage_of"]
 
 _COMPARED = 2048  # points at which two levels are compared
 _FLAT = 3  # levels without gain
 _GAIN = 0.5
-_LEAST_RATIO = 1e-3  # a fall of the residual beyond this is not believed
-_ROUNDING = 1e-10  # below it levels may share rounding errors: a fall of the residual then proves nothing
+_LEAST_RATIO, _MOST_RATIO = 1e-3, 0.8  # a fall of the residual beyond this is not believed, or so small a one
+_ROUNDING = 1e-10  # below it levels may share rounding errors: a fall of the residual then proves nothing,
+_SHARED = 4.0  # and the error may be so many times their difference (twice to three times, on forty problems)
+_LEAST = 1e-13  # no error is called smaller
 _NEGLIGIBLE = 1e-2  # of an unknown's size: below it an unknown is compared with its size, not with itself
 _ROUGH = 0.05  # a scaled residual above this is no solution, whatever two levels have in common
 _FREER = 8.0  # growth of the condition with the functions of a patch that betrays an ill-posed problem
@@ -70,9 +73,10 @@ class FeatureTask:
         try:
             before, past = (stage_of(self.route, state), state.facts) if state.step else (None, {})
             if before is None:
-                before = self.route.solve(0, None, self._watch)
+                before = self.route.solve(0, None, self._show)
                 past = {"residuals": self._residuals(before), "conditions": [_condition(before)], "estimates": []}
-            stage = self.route.solve(before.facts["level"] + 1, before, self._watch)
+            watch = self._watch if state.step else self._show
+            stage = self.route.solve(before.facts["level"] + 1, before, watch)
         except _Stopped:
             return state, {"loss": state.facts.get("estimate", math.nan)}, None
         except (InputError, RunError) as error:
@@ -81,9 +85,7 @@ class FeatureTask:
             return state, {"loss": state.facts["estimate"]}, f"no finer level: {error}"
         residuals, difference = self._residuals(stage), self._difference(before, stage)
         ratio = max(residuals.values()) / max(max(past["residuals"].values()), 1e-300)
-        ratio = min(max(ratio, _LEAST_RATIO), 0.5)
-        contradiction = stage.facts.get("contradiction", 0.0)
-        estimate = max(difference * ratio / (1 - ratio), min(difference, _ROUNDING), contradiction)
+        estimate = max(_error(difference, ratio, max(residuals.values())), stage.facts.get("contradiction", 0.0))
         facts = {
             **state.facts,
             "stage": dict(stage.facts),
@@ -115,6 +117,8 @@ class FeatureTask:
     def notes(self, state: TrainState) -> tuple[str, ...]:
         """Return what is to be said of a solution."""
         found = [f"last level: {state.facts['text']}"]
+        if INSTEAD in state.facts["stage"]:
+            found.append(f"products of features of one coordinate find no solution: {state.facts['stage'][INSTEAD]}")
         contradiction = state.facts["stage"].get("contradiction", 0.0)
         if contradiction > max(self.tolerance, _ROUNDING):
             found.append(
@@ -185,10 +189,55 @@ class FeatureTask:
     def _values(self, stage: Stage, points: Tensor) -> Tensor:
         return stage.ansatz.values(stage.theta, points.to(stage.theta))
 
+    def _show(self, share: float) -> None:
+        """Tell callbacks; before there is a solution, what they ask for waits for one."""
+        for callback in self.callbacks:
+            callback.on_progress(share)
+
     def _watch(self, share: float) -> None:
         for callback in self.callbacks:
             if callback.on_progress(share) is not None:
                 raise _Stopped
+
+
+class Deadline(Callback):
+    """Begins no level for which the time that is left will not do, by what the levels before took.
+
+    Args:
+        route: knows how the work grows.
+        seconds: of wall time in all.
+    """
+
+    def __init__(self, route: Route, seconds: float):
+        self.route, self.seconds, self._before = route, seconds, 0.0
+
+    def on_step(self, event: Event) -> str | None:
+        """Ask to stop where the next level would end too late."""
+        took, self._before = event.seconds - self._before, event.seconds
+        if not event.state.step:
+            return None
+        stage = event.state.facts["stage"]
+        done = self.route.work(stage["level"], stage) + (self.route.work(0, None) if event.state.step == 1 else 0.0)
+        ahead = took * self.route.work(stage["level"] + 1, stage) / done
+        if event.seconds + ahead <= self.seconds:
+            return None
+        left = max(self.seconds - event.seconds, 0.0)
+        return (
+            f"stopped by time, not reproducible: the next level would take about {ahead:.2g} s, {left:.2g} s are left"
+        )
+
+
+def _error(difference: float, ratio: float, residual: float) -> float:
+    """Return an estimate of the relative error of the finer of two levels.
+
+    Args:
+        difference: of the levels, relative.
+        ratio: of their residuals on points not collocated.
+        residual: of the finer level, scaled.
+    """
+    ratio = min(max(ratio, _LEAST_RATIO), _MOST_RATIO)
+    rough = residual if residual > _ROUGH else 0.0
+    return max(difference * ratio / (1 - ratio), min(_SHARED * difference, _ROUNDING), _LEAST, rough)
 
 
 def _condition(stage: Stage) -> list[float]:

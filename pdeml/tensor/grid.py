@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -94,17 +93,16 @@ class GridSystem:
 
     def contradiction(self, coefficients: np.ndarray) -> float:
         jet = self._jet(coefficients, (0,) * len(self._axes))
-        sizes = np.sqrt(np.mean(jet**2, axis=tuple(range(1, jet.ndim)), keepdims=True))
+        sizes = np.sqrt(np.mean(jet**2, axis=tuple(range(1, jet.ndim)), keepdims=True)) + np.finfo(float).tiny
         found = 0.0
-        for j, k in itertools.combinations(range(len(self._axes)), 2):
-            one, other = self._reduced[j], self._reduced[k]
-            gap = self._along(one.rows, self._values[k], j) - self._along(other.rows, self._values[j], k)
-            for i, reduced in enumerate(self._reduced):
-                if i in (j, k):
-                    gap = self._along(np.diag(1.0 / self._row_sizes[i]), gap, i)
-                else:
-                    gap = self._along(matrix_of(reduced.basis, reduced.places, 0), gap, i)
-            found = max(found, float((np.abs(gap) / np.maximum(sizes, np.finfo(float).tiny)).max(initial=0.0)))
+        for k, own in enumerate(self._reduced):
+            if len(own.rows):
+                gap = self._along(own.rows, coefficients, k) - self._values[k]
+                gap = self._along(np.diag(1.0 / self._row_sizes[k]), gap, k)
+                for i, other in enumerate(self._reduced):
+                    if i != k:
+                        gap = self._along(matrix_of(other.basis, other.places, 0), gap, i)
+                found = max(found, float(np.abs(gap / sizes).max()))
         return found
 
     def size(self, coefficients: np.ndarray) -> float:

@@ -57,7 +57,7 @@ class Discrete(Protocol):
         """Return the root mean square of the functions."""
 
     def contradiction(self, coefficients: np.ndarray) -> float:
-        """Return by how much the conditions of two sides disagree where these meet, relative to the functions."""
+        """Return by how much functions miss conditions that disagree where sides meet, relative to their size."""
 
     def recovered(self, function: GridFunction, at: np.ndarray) -> np.ndarray:
         """Return what the equations linearised at ``at`` make of the data of a function."""

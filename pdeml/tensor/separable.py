@@ -135,7 +135,8 @@ def _averaged(coefficients: Mapping[Index, np.ndarray], factor: np.ndarray, deri
         line = _common(part, weights)
         for order, c in part.items():
             rest = float(np.abs(c - line.coupling[:, :, None] * line.profile[order]).max())
-            left, exact = left + weights[order] * rest, exact and rest <= EXACT * max(1e-300, float(np.abs(c).max()))
+            size = max(float(np.abs(c).max()), 0.0 if order else float(np.abs(constant).max()))
+            left, exact = left + weights[order] * rest, exact and rest <= EXACT * size
         lines.append(line)
     return _Averaged(factor, constant, tuple(lines), left / total, exact)
 

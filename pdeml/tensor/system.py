@@ -36,8 +36,8 @@ class TensorSolved:
         coefficients: (U, m_1, …, m_D), the parameters of `TensorSystem.ansatz`.
         history: size of each step relative to the solution, in the order in which they were made.
         branch: which solution it is, in words.
-        contradiction: by how much the conditions of two sides disagree where these meet, relative to the solution.
-            No smooth function meets such conditions, and what was found is wrong by about as much.
+        contradiction: by how much the solution misses conditions, relative to its size: no smooth function meets those
+            of two sides that disagree where the sides meet.
     """
 
     coefficients: Tensor

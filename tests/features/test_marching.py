@@ -70,6 +70,20 @@ def test_optimal_points_serve_as_well(sampler):
     assert len(system.groups[0].points) == 120
 
 
+def test_with_few_points_those_that_repel_each_other_serve_best():
+    """As many points as functions: independent draws leave some functions almost undetermined."""
+    problem = manufactured("exp(x)*sin(2*y)", "laplacian(u) = 0", DISK)
+
+    def median(sampler: str) -> float:
+        few = (
+            Scattered(problem, Resolution((1, 1), 60, 4.0), ratio=1.0, sampler=sampler, seed=seed) for seed in range(5)
+        )
+        return float(np.median([error(system, wave) for system in few]))
+
+    assert median("volume") < 0.5 * median("christoffel")
+    assert median("dpp") < 0.5 * median("christoffel")
+
+
 def test_periodic_coordinates_close():
     problem = manufactured(
         "sin(2*pi*(x - 0.5*t))",

@@ -144,6 +144,12 @@ def test_a_layer_of_a_non_linear_equation_is_guessed_and_noted():
     assert bandwidth(over_time("u_t + u_x = 0.1*u_xx", "-sin(3*x)", pm.Dirichlet(u=0))).notes == ()
 
 
+@pytest.mark.parametrize("equation, degree", [("u_t = u", 1), ("u_t = u - u**3", 3), ("u_t = u**2", 2)])
+def test_in_time_the_terms_of_a_non_linear_equation_multiply_wave_numbers(equation: str, degree: int):
+    found = bandwidth(over_time(equation, "sin(40*x)"))
+    assert found.highest[0] == pytest.approx(40 * degree, rel=0.1)
+
+
 @settings(max_examples=15, deadline=None)
 @given(factor=st.floats(1e-4, 1e4), unit=st.floats(1e-4, 1e4), wave=st.floats(5, 200))
 def test_stretching_a_coordinate_divides_its_wave_numbers(factor: float, unit: float, wave: float):

@@ -24,12 +24,12 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_a_linear_equation_is_taken_apart_collapsed_sums_too():
-    equation = stated("laplacian(u) + x*u_x - 3*u = sin(y)")[0]
+    equation = stated("u_xx + 2*u_yy + x*u_x - 3*u = sin(y)")[0]
     x = draw(7, 2)
     (rows,) = linearised(equation, x, 1)
     assert rows.indices == indices_of(equation) == ((0, 0), (1, 0), (2, 0), (0, 2))
     ones = torch.ones(7, dtype=torch.float64)
-    torch.testing.assert_close(rows.coefficients[..., 0], torch.stack([-3 * ones, x[:, 0], ones, ones], 1))
+    torch.testing.assert_close(rows.coefficients[..., 0], torch.stack([-3 * ones, x[:, 0], ones, 2 * ones], 1))
     torch.testing.assert_close(rows.values, x[:, 1].sin())
     jets = draw(4, 7, 1, seed=1)
     (again,) = linearised(equation, x, 1, jets_KNU=jets)

@@ -33,6 +33,12 @@ def turning(size: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((size, size)) + 2.0 * size * np.eye(size)
 
 
+def swirling(pairs: int, value: complex) -> np.ndarray:
+    """Complex pairs of eigenvalues, all alike and defective."""
+    block = np.array([[value.real, value.imag], [-value.imag, value.real]])
+    return np.kron(np.eye(pairs), block) + np.kron(np.eye(pairs, k=1), np.eye(2))
+
+
 CASES = {
     "two diagonal": [normal(5, 0), normal(7, 1)],
     "complex pairs": [turning(5, 0), turning(6, 1)],
@@ -42,6 +48,7 @@ CASES = {
     "diagonal between two triangular": [jordan(5, 0.5), normal(4, 1), jordan(3, 0.2)],
     "three triangular": [jordan(4, 0.5), jordan(5, 0.3), jordan(3, 0.2)],
     "four axes": [normal(3, 0), jordan(4, 0.5), normal(2, 1), normal(3, 2)],
+    "two triangular, complex pairs": [swirling(2, 1.0 + 2.0j), swirling(3, 0.7 + 0.4j)],
     "one axis": [jordan(6, 0.5)],
     "the same twice": [normal(5, 3), normal(5, 3)],
 }
@@ -71,6 +78,7 @@ def test_coupled_functions_are_solved_like_the_full_matrix(name: str):
 
 def test_normal_axes_are_diagonalised_and_defective_ones_are_not():
     assert KroneckerSum([normal(5, 0), jordan(7, 0.5)]).diagonal == (True, False)
+    assert KroneckerSum([turning(5, 0), swirling(2, 1.0 + 2.0j)]).diagonal == (True, False)
 
 
 @pytest.mark.parametrize("second", [-1.0, -1.0 + 1e-15])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pdeml.tensor import TensorSystem
+import pdeml as pm
+from pdeml.tensor import TensorSystem, grid
 
-from .cases import CASES, LEFT, VALUE, Case, X
+from .cases import CASES, LEFT, VALUE, WAVE, XY, Case, X
 from .legendre import LegendreAxis
 
 
@@ -19,6 +20,25 @@ def test_smooth_solutions_are_found_to_rounding(name: str):
     assert solved.coefficients.shape == system.ansatz.shape
     assert max(system.residual(solved.coefficients, 64).values()) < 1e-7
     assert TensorSystem.refusal(system.problem) is None
+
+
+DIRECT = {
+    **{name: CASES[name] for name in ("robin", "polar", "one common coefficient", "heat in the plane", "wave")},
+    "a potential": Case(XY, "u_xx + (2 + y)*u_yy + (sin(x) - y**2 + 3)*u = 0", [VALUE], WAVE, (2, 2)),
+    "two unknowns": Case(
+        XY,
+        ["u_xx + u_yy + v = 0", "v_xx + v_yy - 3*u = 0"],
+        [pm.Dirichlet(u=0, v=0)],
+        {"u": WAVE, "v": "cos(x - y)"},
+        (2, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_separable_operators_are_solved_without_iterations(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(grid, "_krylov", None)
+    assert DIRECT[name].solve(14)[2] < 1e-7
 
 
 POLYNOMIALS = ["poisson", "robin", "convection", "not separable", "heat", "transport", "wave", "allen-cahn", "space"]
