@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pdeml_kernels.block import fourier_block
+    from pdeml_kernels.dispatch import spectral_kernels
     from pdeml_kernels.pointwise import fourier_layer, pointwise_mlp
     from pdeml_kernels.spectral import kept_modes, spectral_analysis, spectral_conv, spectral_synthesis
 
@@ -19,6 +20,7 @@ _HOMES = {
     "pointwise_mlp": "pdeml_kernels.pointwise",
     "spectral_analysis": "pdeml_kernels.spectral",
     "spectral_conv": "pdeml_kernels.spectral",
+    "spectral_kernels": "pdeml_kernels.dispatch",
     "spectral_synthesis": "pdeml_kernels.spectral",
 }
 
@@ -30,6 +32,7 @@ __all__ = [
     "pointwise_mlp",
     "spectral_analysis",
     "spectral_conv",
+    "spectral_kernels",
     "spectral_synthesis",
 ]
 

@@ -4,7 +4,7 @@ from pdeml.gp.covariance import Covariance, covariance, evaluation, variances
 from pdeml.gp.envelopes import Gaussian, Matern
 from pdeml.gp.kernels import Kernel, KernelCodec, ProductKernel, matern, rbf, spectral_mixture
 from pdeml.gp.prior import PriorSamples, SpectralFeatures
-from pdeml.gp.spectrum import Peak, density, frequencies_found, pruned, spectral_quadrature, spectrum
+from pdeml.gp.spectrum import Peak, frequencies_found, pruned, spectral_quadrature, spectrum
 
 __all__ = [
     "Covariance",
@@ -17,7 +17,6 @@ __all__ = [
     "ProductKernel",
     "SpectralFeatures",
     "covariance",
-    "density",
     "evaluation",
     "frequencies_found",
     "matern",

@@ -133,12 +133,30 @@ def posterior_of(
         orders: highest order of differentiation along each coordinate.
         space: the coordinates.
     """
-    kept, rows = trimmed(kernels, orders), tuple(rows)
+    kept, rows = with_constants(trimmed(kernels, orders), space), tuple(rows)
     if has_features(kept, space, sum(map(len, rows))):
         return SpectralAnsatz(kept, rows, space)
     if sum(map(len, rows)) <= EXACT_ROWS:
         return RepresenterAnsatz(kept, rows, space)
     return RepresenterAnsatz(kept, rows, space, thinned(rows, _INDUCING))
+
+
+def with_constants(kernels: Sequence[ProductKernel], space: Space) -> tuple[ProductKernel, ...]:
+    """Return the kernels with functions that do not vary along a coordinate.
+
+    Of what the rows leave open, such as a constant, they tell nothing: its weight runs to zero while the spectrum is
+    learned, and its standard deviation would with it.
+    """
+    return tuple(
+        ProductKernel(tuple(_with_constant(axis, e) for axis, e in zip(kernel.axes, space.extents, strict=True)))
+        for kernel in kernels
+    )
+
+
+def _with_constant(kernel: Kernel, extent: float) -> Kernel:
+    more = kernel.weights.new_tensor([[float(kernel.variance)], [_PERIODIC_WIDTH / extent], [0.0]])
+    parts = (kernel.weights, kernel.widths, kernel.frequencies)
+    return Kernel(kernel.envelope, *(torch.cat(pair) for pair in zip(parts, more, strict=True)))
 
 
 def has_features(kernels: Sequence[ProductKernel], space: Space, rows: int) -> bool:

@@ -16,18 +16,22 @@ from torch import Tensor
 
 from pdeml.errors import InputError
 from pdeml.files import available_memory
+from pdeml.gp.envelopes import Envelope
 from pdeml.gp.grid_algebra import along, toeplitz
 from pdeml.gp.joint_ansatz import JointAnsatz
 from pdeml.gp.joint_program import Specialised
-from pdeml.gp.kernels import KernelCodec, ProductKernel
+from pdeml.gp.kernels import KernelCodec, ProductKernel, spectral_mixture
 from pdeml.linalg import NotPositiveDefinite, factor_spd
 from pdeml.lower import Index, Statement, estimate_scales, statements
 from pdeml.problem import Problem
 from pdeml.tensor.conditions import Side, normals_of, read_sides
 
-__all__ = ["JointObjective", "joint_memory"]
+__all__ = ["JointObjective", "first_guess", "joint_memory"]
 
 
+_WAVES = 8.0
+"""Radians over the interval that are resolved beyond the bandwidth."""
+_SAMPLING, _SPARE = 1.5, 12
 _SMALLEST = 1e-16
 """Mean square of a scaled residual below which its precision is not raised at the start."""
 
@@ -322,6 +326,26 @@ class _Cholesky(torch.autograd.Function):
 
 def _unit(size: int) -> Tensor:
     return torch.eye(size, dtype=torch.float64)
+
+
+def first_guess(
+    highest: Sequence[float], extents: Sequence[float], components: int, envelope: Envelope
+) -> tuple[tuple[int, ...], ProductKernel]:
+    """Return points along each coordinate and a kernel to begin with: peaks of the width of their spacing.
+
+    Args:
+        highest: angular frequency along each coordinate that the solution is expected to have.
+        extents: length of each coordinate's interval.
+        components: number of peaks.
+        envelope: of the peaks.
+    """
+    sizes, axes = [], []
+    for high, extent in zip(highest, extents, strict=True):
+        reach = 1.05 * high + _WAVES / extent
+        frequencies = torch.linspace(0.0, reach, components, dtype=torch.float64)
+        axes.append(spectral_mixture(frequencies, reach / max(components - 1, 1), envelope=envelope))
+        sizes.append(math.ceil(_SAMPLING * reach * extent / math.pi) + _SPARE)
+    return tuple(sizes), ProductKernel(tuple(axes))
 
 
 def joint_memory(sizes: Sequence[int], unknowns: int, channels: int) -> int:

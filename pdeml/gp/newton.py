@@ -11,7 +11,7 @@ from pdeml.gp.posterior import PosteriorAnsatz
 from pdeml.gp.rows import Site, blended, rows_of
 from pdeml.lower import Functionals, indices_of
 
-__all__ = ["SHARES", "change", "next_rows"]
+__all__ = ["SHARES", "change", "next_rows", "rows_at"]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the non-linear terms, one step each: the branch that continues the solution of the linear part is followed."""
@@ -33,17 +33,17 @@ def next_rows(
     Reference: Chen, Hosseini, Owhadi & Stuart, *Solving and learning nonlinear PDEs with Gaussian processes* (2021),
     section 3.4, for Gauss-Newton; Allgower & Georg, *Numerical continuation methods* (1990), chapter 2.
     """
-    unknowns = len(ansatz.kernels)
-    jets, seen = [], theta.new_zeros(0, unknowns)
-    for site in sites:
-        indices, zero = indices_of(site.statement), (0,) * site.points.shape[1]
-        wanted = indices if zero in indices else (zero, *indices)
-        found = ansatz.derivatives(theta, site.points, wanted)
-        jets.append(found if wanted == indices else found[1:])
-        if site.statement.name == "equation":
-            seen = found[wanted.index(zero)]
-    rows = rows_of(sites, unknowns, jets)
-    return (rows if share >= 1 else blended(rows_of(sites, unknowns), rows, share)), seen
+    (equation,) = (site for site in sites if site.statement.name == "equation")
+    rows = rows_at(ansatz, theta, sites)
+    if share < 1:
+        rows = blended(rows_of(sites, len(ansatz.kernels)), rows, share)
+    return rows, ansatz.values(theta, equation.points)
+
+
+def rows_at(ansatz: PosteriorAnsatz, theta: Tensor, sites: Sequence[Site]) -> tuple[Functionals, ...]:
+    """Return the rows of all sites, linearised at the mean; those of a linear problem are the same anywhere."""
+    jets = [ansatz.derivatives(theta, site.points, indices_of(site.statement)) for site in sites]
+    return rows_of(sites, len(ansatz.kernels), jets)
 
 
 def change(before: Tensor, after: Tensor) -> float:

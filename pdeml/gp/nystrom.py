@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -54,10 +53,9 @@ class RepresenterAnsatz(PosteriorAnsatz):
         asked = evaluation(points_ND, len(self.kernels), unknown, index)
         return covariance(self.kernels, asked, list(self.chosen))
 
-    def uncertainty(self, points_ND: Tensor, unknown: int) -> tuple[Tensor, Tensor]:
-        """Return ``k(x, x) − ‖rootᵀ k(x)‖²``, and how the rows spread into the mean."""
-        asked = evaluation(points_ND, len(self.kernels), unknown)
-        known = self.basis(points_ND, unknown, (0,) * points_ND.shape[1]) @ self.conditioned.root
+    def uncertainty(self, asked: Functionals) -> tuple[Tensor, Tensor]:
+        """Return ``cov(ℓ, ℓ) − ‖rootᵀ cov(rows, ℓ)‖²``, and how the rows spread into the mean."""
+        known = covariance(self.kernels, asked, list(self.chosen)) @ self.conditioned.root
         left = variances(self.kernels, asked) - known.square().sum(1)
         return left, (known * self.conditioned.spread).square().sum(1)
 
@@ -70,8 +68,7 @@ class RepresenterAnsatz(PosteriorAnsatz):
             result.append(replace(self, kernels=own).values(theta_P, points_ND))
         return torch.stack(result)
 
-    @cached_property
-    def conditioned(self) -> Conditioned:
+    def _condition(self) -> Conditioned:
         """The processes given the rows; ``root rootᵀ`` is the inverse of the covariance of the m rows, (m, r).
 
         Raises:
@@ -110,12 +107,12 @@ def _of_band(kernel: ProductKernel, axis: int, bounds: Tensor, band: int) -> Pro
 
 
 def thinned(rows: Sequence[Functionals], most: int) -> tuple[Functionals, ...]:
-    """Return at most about ``most`` of the rows, spread evenly: every row of short statements, a part of long ones."""
+    """Return about ``most`` of the rows, spread evenly: every row of short statements, a part of long ones."""
     total = sum(map(len, rows))
     if total <= most:
         return tuple(rows)
-    share = most / total
-    return tuple(_part(part, max(1, round(share * len(part)))) for part in rows)
+    share, least = most / total, most // (4 * len(rows))  # two ends of a line weigh as much as all of its points
+    return tuple(_part(part, max(round(share * len(part)), min(len(part), least), 1)) for part in rows)
 
 
 def _part(part: Functionals, count: int) -> Functionals:

@@ -6,11 +6,13 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from pdeml.gp.covariance import evaluation
 from pdeml.gp.kernels import Kernel, ProductKernel
 from pdeml.gp.spectrum import spectrum
 from pdeml.lower import Functionals, Index, JetSpec
@@ -70,29 +72,35 @@ class PosteriorAnsatz(ABC):
         kernels: one for each unknown.
         rows: what the processes are conditioned on.
         space: the coordinates.
+        given: what following from the rows is known already.
     """
 
     kernels: tuple[ProductKernel, ...]
     rows: tuple[Functionals, ...]
     space: Space
+    given: Conditioned | None = field(default=None, kw_only=True, repr=False)
 
     @property
     @abstractmethod
     def parameter_count(self) -> int:
         """Length P of θ."""
 
-    @property
-    @abstractmethod
+    @cached_property
     def conditioned(self) -> Conditioned:
         """The processes given the rows: computed once."""
+        return self._condition() if self.given is None else self.given
+
+    @abstractmethod
+    def _condition(self) -> Conditioned:
+        """Solve for the rows."""
 
     @abstractmethod
     def basis(self, points_ND: Tensor, unknown: int, index: Index) -> Tensor:
         """Return ``∂^index`` of an unknown at the points by parameter, (N, P)."""
 
     @abstractmethod
-    def uncertainty(self, points_ND: Tensor, unknown: int) -> tuple[Tensor, Tensor]:
-        """Return the prior variance that the rows leave, and the sum of squares of ``∂ mean / ∂ row``: (N,) each."""
+    def uncertainty(self, asked: Functionals) -> tuple[Tensor, Tensor]:
+        """Return what the rows leave of the prior variance of ``ℓ(u)``, and ``Σ_i (∂ ℓ(mean) / ∂ y_i)²``, (N,) each."""
 
     @abstractmethod
     def parts(self, theta_P: Tensor, points_ND: Tensor, axis: int, edges: Sequence[float]) -> Tensor:
@@ -125,12 +133,33 @@ class PosteriorAnsatz(ABC):
         Reference: Rasmussen & Williams, *Gaussian Processes for Machine Learning* (2006), equation 2.26.
         """
         result = theta_P.new_empty(len(points_ND), len(self.kernels))
-        amplitude, noise = self.conditioned.amplitude, self.conditioned.noise
         for block in self._blocks(points_ND):
             for unknown in range(len(self.kernels)):
-                left, spread = self.uncertainty(points_ND[block], unknown)
-                result[block, unknown] = amplitude * left.clamp(min=0) + noise * spread
+                result[block, unknown] = self._variance(evaluation(points_ND[block], len(self.kernels), unknown))
         return result.sqrt()
+
+    def calibrated(self, held_out: Sequence[Functionals]) -> PosteriorAnsatz:
+        """Return the same with deviations that are not below what rows that the processes were not given ask for.
+
+        A kernel learned from rows that do not resolve the solution is too sure of it. Where other rows of the same
+        problem are missed by more than their own standard deviation, in the root mean square, all deviations grow by
+        that factor.
+
+        Args:
+            held_out: rows ``ℓ_i(u) = y_i``.
+        """
+        missed, expected = 0.0, 0.0
+        for part in held_out:
+            jets = self.derivatives(self.conditioned.theta, part.points, part.indices)
+            missed += float(((part.apply(jets) - part.values) / part.scale).square().mean())
+            expected += float(self._variance(part).mean()) / part.scale**2
+        factor = max(1.0, missed / expected) if expected > 0 else 1.0
+        known = self.conditioned
+        return replace(self, given=replace(known, amplitude=factor * known.amplitude, noise=factor * known.noise))
+
+    def _variance(self, asked: Functionals) -> Tensor:
+        left, spread = self.uncertainty(asked)
+        return self.conditioned.amplitude * left.clamp(min=0) + self.conditioned.noise * spread
 
     def frequencies(self, theta_P: Tensor) -> dict[str, list[tuple[float, float, float]]]:
         """Return, for each coordinate, (angular frequency, share, width) of what the solution is made of.
@@ -141,7 +170,7 @@ class PosteriorAnsatz(ABC):
         points = self.space.probes.to(theta_P)
         found = {}
         for number, (name, extent) in enumerate(zip(self.space.coordinates, self.space.extents, strict=True)):
-            axes = [kernel.axes[number] for kernel in self.kernels]
+            axes = [_varying(kernel.axes[number]) for kernel in self.kernels]
             joined = Kernel(
                 axes[0].envelope,
                 torch.cat([axis.weights / axis.variance for axis in axes]),
@@ -204,6 +233,12 @@ class PreparedPosterior:
             for c, index in members
             for unknown in range(adjoint_KNU.shape[2])
         ]
+
+
+def _varying(kernel: Kernel) -> Kernel:
+    """Return the kernel without a constant that stands beside broader components: it is no frequency found."""
+    kept = (kernel.frequencies != 0) | (kernel.widths > 1e-6 * kernel.widths.max())
+    return Kernel(kernel.envelope, kernel.weights[kept], kernel.widths[kept], kernel.frequencies[kept])
 
 
 def trimmed(kernels: Sequence[ProductKernel], orders: Sequence[int]) -> tuple[ProductKernel, ...]:

@@ -15,7 +15,9 @@ from pdeml.geometry import Domain, Region
 from pdeml.lower import Functionals, Statement, indices_of, linearised
 from pdeml.sampling import Points, sample
 
-__all__ = ["Site", "blended", "make_sites", "rows_of"]
+__all__ = ["Site", "blended", "held_out_sites", "highest_orders", "make_sites", "rows_of"]
+
+_STREAM = 2  # of random numbers, for points of which nothing is learned
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,24 @@ def make_sites(
         points = Points.equal(inside) if statement.name == "equation" else _on(statement.region, domain, counts)
         x, normals = (None if a is None else torch.tensor(a, device=device) for a in (points.x, points.normals))
         found.append(Site(statement, x, normals))
+    return tuple(found)
+
+
+def held_out_sites(statements: Sequence[Statement], count: int, seed: int, device: str = "cpu") -> tuple[Site, ...]:
+    """Place each statement on scrambled Sobol points, those that hold at single points left out.
+
+    Args:
+        statements: what holds.
+        count: points of each.
+        seed: of the points.
+        device: of the tensors.
+    """
+    found = []
+    for number, statement in enumerate(statements):
+        if not statement.region.is_point:
+            points = sample(statement.region, count, "sobol", (seed, _STREAM, number))
+            x, normals = (None if a is None else torch.tensor(a, device=device) for a in (points.x, points.normals))
+            found.append(Site(statement, x, normals))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from pdeml.errors import InputError
 from pdeml.gp.envelopes import Envelope
 from pdeml.gp.kernels import Kernel
 
-__all__ = ["Peak", "density", "frequencies_found", "pruned", "spectral_quadrature", "spectrum"]
+__all__ = ["Peak", "frequencies_found", "pruned", "spectral_quadrature", "spectrum"]
 
 _MOST_NODES = 50_000
 
@@ -93,15 +93,6 @@ def pruned(kernel: Kernel, least: float = 1e-10) -> Kernel:
     share = kernel.weights.detach() / kernel.weights.detach().sum()
     kept = (share >= least) | (share == share.max())
     return Kernel(kernel.envelope, kernel.weights[kept], kernel.widths[kept], kernel.frequencies[kept])
-
-
-def density(kernel: Kernel, frequencies: Tensor) -> Tensor:
-    """Return the spectral density S at angular frequencies (F,): ``k(z) = ∫ S(ω) cos(ω z) dω`` over ``ω > 0``.
-
-    In units of the variance per radian per unit of the coordinate.
-    """
-    away = torch.stack([frequencies[:, None] - kernel.frequencies, frequencies[:, None] + kernel.frequencies])
-    return (kernel.envelope.density(away / kernel.widths) @ (kernel.weights / kernel.widths)).sum(0)
 
 
 def spectral_quadrature(kernel: Kernel, extent: float, tail: float = 1e-12) -> tuple[Tensor, Tensor]:

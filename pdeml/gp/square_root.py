@@ -66,13 +66,11 @@ class SpectralAnsatz(PosteriorAnsatz):
         result[:, self._own(unknown)] = self._features(points_ND, unknown, index)
         return result
 
-    def uncertainty(self, points_ND: Tensor, unknown: int) -> tuple[Tensor, Tensor]:
-        """Return the square of the part of φ that the rows do not determine, and how rows spread into the mean."""
-        own = self._features(points_ND, unknown, (0,) * points_ND.shape[1])
-        root = self.conditioned.root
-        known = own @ root[self._own(unknown)]
-        left = known @ root.T
-        left[:, self._own(unknown)] -= own
+    def uncertainty(self, asked: Functionals) -> tuple[Tensor, Tensor]:
+        """Return the square of the part of ``ℓ(φ)`` that the rows leave open, and how they spread into the mean."""
+        features, root = self._design(asked), self.conditioned.root
+        known = features @ root
+        left = features - known @ root.T
         return left.square().sum(1), (known * self.conditioned.spread).square().sum(1)
 
     def parts(self, theta_P: Tensor, points_ND: Tensor, axis: int, edges: Sequence[float]) -> Tensor:
@@ -89,8 +87,7 @@ class SpectralAnsatz(PosteriorAnsatz):
             result[:, :, unknown].index_add_(0, band[place], values.T)
         return result
 
-    @cached_property
-    def conditioned(self) -> Conditioned:
+    def _condition(self) -> Conditioned:
         """The processes given the rows; ``root`` are the right singular vectors that are kept, (P, r).
 
         Raises:
@@ -141,7 +138,11 @@ def feature_count(kernels: Sequence[ProductKernel], space: Space) -> int:
 
 
 def _features_of(kernel: Kernel, extent: float) -> SpectralFeatures:
-    """Return the features of a kernel: those of a quadrature, or its own frequencies where these have no width."""
-    if float(kernel.widths.max()) * extent < _SHARP:
-        return SpectralFeatures(kernel.frequencies.abs(), kernel.weights)
-    return SpectralFeatures.of(kernel, extent, _TAIL)
+    """Return the features of a kernel: those of a quadrature, and its own frequencies where these have no width."""
+    sharp = kernel.widths * extent < _SHARP
+    frequencies, masses = [kernel.frequencies[sharp].abs()], [kernel.weights[sharp]]
+    if not bool(sharp.all()):
+        rest = Kernel(kernel.envelope, kernel.weights[~sharp], kernel.widths[~sharp], kernel.frequencies[~sharp])
+        found = SpectralFeatures.of(rest, extent, _TAIL)
+        frequencies, masses = [*frequencies, found.frequencies], [*masses, found.masses]
+    return SpectralFeatures(torch.cat(frequencies), torch.cat(masses))

@@ -21,11 +21,13 @@ class Elimination:
         order: the blocks.
         others: for each of them, the blocks left that its rows touch, in the order in which they follow.
         bytes: memory at most held at once: triangles found so far, rows not yet reduced, the front and a copy of it.
+        operations: multiplications, about.
     """
 
     order: tuple[int, ...]
     others: tuple[tuple[int, ...], ...]
     bytes: int
+    operations: float
 
     @cached_property
     def place(self) -> dict[int, int]:
@@ -53,7 +55,7 @@ def eliminate(rows: Mapping[tuple[int, ...], int], sizes: Sequence[int]) -> Elim
         missing = next(k for k in range(len(sizes)) if k not in touched)
         raise InputError(f"no row touches block {missing} of the unknowns")
     order, others = _minimum_degree(near, sizes)
-    return Elimination(order, others, _bytes(rows, sizes, order, others))
+    return Elimination(order, others, *_cost(rows, sizes, order, others))
 
 
 def _minimum_degree(near: list[set[int]], sizes: Sequence[int]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
@@ -81,27 +83,29 @@ def _minimum_degree(near: list[set[int]], sizes: Sequence[int]) -> tuple[tuple[i
     return tuple(order), tuple(tuple(sorted(found, key=place.__getitem__)) for found in others)
 
 
-def _bytes(
+def _cost(
     rows: Mapping[tuple[int, ...], int],
     sizes: Sequence[int],
     order: Sequence[int],
     others: Sequence[tuple[int, ...]],
-) -> int:
-    """Return 8 bytes times the most numbers held at once."""
+) -> tuple[int, float]:
+    """Return 8 bytes times the most numbers held at once, and the multiplications of the factorisations."""
     place = {block: k for k, block in enumerate(order)}
     waiting: list[list[tuple[int, int]]] = [[] for _ in sizes]  # (rows, columns) by the block that takes them up
     for blocks, count in rows.items():
         waiting[min(blocks, key=place.__getitem__)].append((count, sum(sizes[block] for block in blocks)))
     held = sum(n * m for group in waiting for n, m in group)
-    most = held
+    most, operations = held, 0.0
     for block, left in zip(order, others, strict=True):
         right = sum(sizes[other] for other in left)
         tall = sum(n for n, _ in waiting[block])
         most = max(most, held + 2 * tall * (sizes[block] + right))
         held -= sum(n * m for n, m in waiting[block])
         held += sizes[block] * (sizes[block] + right)
-        below = min(max(tall - sizes[block], 0), right)
+        rest = max(tall - sizes[block], 0)
+        below = min(rest, right)
+        operations += float(tall) * sizes[block] * (sizes[block] + 2 * right) + float(rest) * right**2
         if left:
             waiting[left[0]].append((below, right))
             held += below * right
-    return 8 * most
+    return 8 * most, operations

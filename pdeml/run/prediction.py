@@ -138,7 +138,7 @@ def evaluate_like(solution: Solution, like: Field, name: str) -> Field:
     axes = {axis: like.coordinates[axis] for axis in names}
     domain, labels = solution.problem.domain, solution.on_grid(**dict.fromkeys(names, 2))
     field = Field.on_grid(
-        axes, solution.values, time=labels.time, inside=domain.contains, units=labels.units, attrs=labels.attrs
+        axes, solution.values_and_std, time=labels.time, inside=domain.contains, units=labels.units, attrs=labels.attrs
     )
     return replace(field, mask=None) if field.mask is not None and np.all(field.mask) else field
 

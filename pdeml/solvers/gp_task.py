@@ -13,7 +13,7 @@ from pdeml.errors import DivergenceError
 from pdeml.gp.evidence import Evidence
 from pdeml.gp.fitting import EXACT_ROWS, Beginning, posterior_of
 from pdeml.gp.kernels import ProductKernel
-from pdeml.gp.newton import SHARES, change, next_rows
+from pdeml.gp.newton import SHARES, change, next_rows, rows_at
 from pdeml.gp.nystrom import thinned
 from pdeml.gp.posterior import PosteriorAnsatz, Space
 from pdeml.gp.rows import Site, rows_of
@@ -105,6 +105,7 @@ class EvidenceTask:
         nugget: see `Evidence`.
         most: steps of learning the spectrum, each time.
         told: notes.
+        held_out: statements at points of which nothing is learned, that the standard deviation is checked on.
         monitor: error of an ansatz with parameters against a reference, or none; it decides nothing.
     """
 
@@ -116,6 +117,7 @@ class EvidenceTask:
     nugget: float
     most: int
     told: tuple[str, ...] = ()
+    held_out: tuple[Site, ...] = ()
     monitor: Callable[[Ansatz, Tensor], float] | None = None
     _made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -132,7 +134,13 @@ class EvidenceTask:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is known before the first step."""
-        return self.told
+        rows = sum(len(site.points) * site.statement.residuals for site in self.sites)
+        if rows <= EXACT_ROWS:
+            return self.told
+        return (
+            *self.told,
+            f"{rows} rows, more than {EXACT_ROWS}: the spectrum is learned from about {_THINNED} of them",
+        )
 
     @property
     def points(self) -> dict[str, int]:
@@ -185,6 +193,7 @@ class EvidenceTask:
     def solved(self, state: TrainState) -> Solved:
         """Condition the processes on the rows of the state."""
         ansatz = self.ansatz(state)
+        ansatz = ansatz.calibrated(rows_at(ansatz, ansatz.conditioned.theta, self.held_out))
         found = ansatz.conditioned
         notes = [
             f"along {name}, {frequencies_found([Peak(*peak) for peak in peaks])}"
@@ -194,11 +203,16 @@ class EvidenceTask:
             f"{found.rank} of {ansatz.parameter_count} directions above rounding ({found.cut:.0e} of the largest); "
             f"nugget while learning {state.facts['nugget']:.0e}"
         )
+        rows = sum(map(len, self._first_rows))
+        if rows > EXACT_ROWS:
+            notes.append(
+                f"{rows} rows are more than {EXACT_ROWS}: the spectrum is learned from about {_THINNED} of them"
+            )
         if not self.linear:
             notes.append(
                 "of several solutions the branch that continues the solution of the linear part of the equation"
             )
-        return Solved(ansatz, found.theta, (*self.told, *notes), ansatz.estimate(found.theta))
+        return Solved(ansatz, found.theta, (*self.notes, *notes), ansatz.estimate(found.theta))
 
     def ansatz(self, state: TrainState) -> PosteriorAnsatz:
         """Return the processes given the rows of the state."""

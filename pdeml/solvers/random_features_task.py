@@ -32,7 +32,7 @@ _ROUNDING = 1e-10  # below it levels may share rounding errors: a fall of the re
 _SHARED = 4.0  # and the error may be so many times their difference (twice to three times, on forty problems)
 _LEAST = 1e-13  # no error is called smaller
 _NEGLIGIBLE = 1e-2  # of an unknown's size: below it an unknown is compared with its size, not with itself
-_ROUGH = 0.05  # a scaled residual above this is no solution, whatever two levels have in common
+_ROUGH = 0.05  # a scaled residual above this is no solution, whatever two levels have in common: nor its error less
 _FREER = 8.0  # growth of the condition with the functions of a patch that betrays an ill-posed problem
 _TIGHT = 1e3  # a condition below this is no sign of anything
 _STAGE = "stage."
@@ -222,9 +222,8 @@ class Deadline(Callback):
         if event.seconds + ahead <= self.seconds:
             return None
         left = max(self.seconds - event.seconds, 0.0)
-        return (
-            f"stopped by time, not reproducible: the next level would take about {ahead:.2g} s, {left:.2g} s are left"
-        )
+        told = f"the next level would take about {ahead:.2g} s, and {left:.2g} s are left"
+        return f"stopped by time, not reproducible: {told}"
 
 
 def _error(difference: float, ratio: float, residual: float) -> float:
@@ -236,7 +235,7 @@ def _error(difference: float, ratio: float, residual: float) -> float:
         residual: of the finer level, scaled.
     """
     ratio = min(max(ratio, _LEAST_RATIO), _MOST_RATIO)
-    rough = residual if residual > _ROUGH else 0.0
+    rough = _ROUGH if residual > _ROUGH else 0.0
     return max(difference * ratio / (1 - ratio), min(_SHARED * difference, _ROUNDING), _LEAST, rough)
 
 

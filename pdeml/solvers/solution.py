@@ -139,7 +139,8 @@ class Solution:
         """What spectrum was learned: coordinate -> (angular frequency, share of the variance, width), or nothing."""
         return self.ansatz.frequencies(self.theta) if hasattr(self.ansatz, "frequencies") else {}
 
-    def _values_and_std(self, points_ND: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    def values_and_std(self, points_ND: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Return `values` and `std`."""
         return self.values(points_ND), self.std(points_ND)
 
     def _columns(self, what: str, points_ND: np.ndarray) -> dict[str, np.ndarray]:
@@ -167,7 +168,7 @@ class Solution:
         inside = self.problem.domain.contains(x)
         found, std = (
             {name: np.where(inside, column, np.nan) for name, column in columns.items()}
-            for columns in self._values_and_std(x)
+            for columns in self.values_and_std(x)
         )
         mask = None if inside.all() else inside
         return Field.at_points(x, names, found, std=std, mask=mask, **self._labels())
@@ -192,7 +193,7 @@ class Solution:
             for name, (low, high) in zip(names, domain.bounds.tolist(), strict=True)
         }
         inside = None if domain.is_box else domain.contains
-        return Field.on_grid(axes, self._values_and_std, inside=inside, **self._labels())
+        return Field.on_grid(axes, self.values_and_std, inside=inside, **self._labels())
 
     def _labels(self) -> dict[str, Any]:
         problem = self.problem

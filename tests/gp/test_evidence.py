@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,8 +79,10 @@ def test_it_is_the_logarithm_of_a_gaussian_density_at_its_best_amplitude():
     ],
     ids=["gaussian", "matern", "system"],
 )
-def test_its_gradient_is_that_of_differences(make, counts: tuple[int, ...], envelope):
+@pytest.mark.parametrize("nugget", [NUGGET, 0.1])
+def test_its_gradient_is_that_of_differences(make, counts: tuple[int, ...], envelope, nugget: float):
     found, parameters = evidence(make(), *counts, envelope=envelope)
+    found = replace(found, nugget=nugget)
     value, gradient = found.gradient(parameters)
     assert math.isfinite(float(value))
     generator = torch.Generator().manual_seed(2)

@@ -155,6 +155,26 @@ def test_few_representers_meet_all_rows_and_admit_what_they_do_not_know():
     assert thinned(rows, 100) == rows
 
 
+def test_of_many_rows_the_short_statements_stay_whole():
+    x, y = line(61)
+    long, short = thinned((observed(x, y), observed(x[:2], y[:2])), 16)
+    assert (len(long), len(short)) == (15, 2)
+    np.testing.assert_array_equal(short.points, x[:2])
+
+
+@both_forms
+def test_deviations_grow_by_what_held_out_rows_are_missed_by(form):
+    x, y = line()
+    at = torch.linspace(0.2, 2.8, 7, dtype=torch.float64)[:, None]
+    ansatz = form((ProductKernel((rbf(0.4),)),), (observed(x, y),), space(x))
+    theta = ansatz.conditioned.theta
+    mean, std = ansatz.values(theta, at)[:, 0], ansatz.deviations(theta, at)[:, 0]
+    for off, factor in ((5.0, 5.0), (0.1, 1.0)):
+        same = ansatz.calibrated([observed(at, mean + off * std.square().mean().sqrt())])
+        np.testing.assert_array_equal(same.conditioned.theta, theta)
+        np.testing.assert_allclose(same.deviations(theta, at)[:, 0], factor * std, rtol=1e-6)
+
+
 def test_harmonics_without_width_repeat_exactly():
     base = spectral_mixture([0.0, 2.0, 4.0], 1e-12)
     x = torch.tensor([[0.1], [0.7], [2.0]], dtype=torch.float64)

@@ -15,7 +15,6 @@ from pdeml.gp import (
     Kernel,
     Matern,
     SpectralFeatures,
-    density,
     frequencies_found,
     pruned,
     rbf,
@@ -32,6 +31,12 @@ def kernel_of(envelope: Envelope, *rows: tuple[float, float, float]) -> Kernel:
 
 
 ROWS = [(0.7, 0.9, 0.0), (0.4, 0.3, 5.0), (0.2, 1.5, -11.0)]
+
+
+def density(kernel: Kernel, frequencies: torch.Tensor) -> torch.Tensor:
+    """S with ``k(z) = ∫ S(ω) cos(ω z) dω`` over ``ω > 0``, of the densities that the quadrature samples."""
+    away = torch.stack([frequencies[:, None] - kernel.frequencies, frequencies[:, None] + kernel.frequencies])
+    return (kernel.envelope.density(away / kernel.widths) @ (kernel.weights / kernel.widths)).sum(0)
 
 
 @pytest.mark.parametrize("envelope", [Gaussian(), Matern(0.5), Matern(2.5), Matern(4.5)], ids=str)

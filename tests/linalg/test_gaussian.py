@@ -180,6 +180,16 @@ def test_square_root_form_is_the_same_with_more_digits(m: int, features: int):
     torch.testing.assert_close(found.left(other).square().sum(1), variance, rtol=1e-6, atol=1e-9)
 
 
+def test_small_directions_of_a_covariance_are_kept_and_rounding_is_not():
+    rng = np.random.default_rng(1)
+    q = np.linalg.qr(rng.standard_normal((12, 12)))[0]
+    sizes = np.append(np.logspace(0, -11, 11), 0.0)
+    matrix = tensor((q * sizes) @ q.T)
+    found = observe(matrix, matrix @ tensor(rng.standard_normal(12)))
+    assert found.rank == 11
+    assert found.misfit < 1e-12
+
+
 def test_square_root_form_keeps_what_a_covariance_loses():
     """Singular values down to 1e-10: their squares are below rounding."""
     rng = np.random.default_rng(0)

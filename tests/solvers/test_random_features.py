@@ -8,7 +8,10 @@ import torch
 
 import pdeml as pm
 from pdeml.errors import DivergenceError, InputError
+from pdeml.features.levels import LevelOptions
+from pdeml.features.route import choose_route
 from pdeml.solvers.random_features import RandomFeatures
+from pdeml.solvers.random_features_task import Deadline, _error
 from pdeml.train import Callback, Event, TrainState
 
 VALUE = pm.Dirichlet(u=0)
@@ -134,6 +137,89 @@ def test_a_saved_solution_does_not_depend_on_how_the_features_were_made_orthonor
             loaded = pm.load(tmp_path / method)
             points = np.array([[0.2, 0.3], [0.9, 0.5]])
             np.testing.assert_allclose(loaded.values(points)["u"], solution.values(points)["u"], rtol=1e-12)
+
+
+def test_no_level_is_begun_that_would_end_too_late():
+    problem = manufactured("sin(9*x)*exp(y)", "laplacian(u) = 0", SQUARE)
+    whole = RandomFeatures(tolerance=1e-30, levels=4).fit(problem)
+    short = RandomFeatures(tolerance=1e-30, levels=4, max_seconds=1e-3).fit(problem)
+    assert short.record.steps == 1
+    assert "the next level would take about" in short.record.reason
+    resumed = RandomFeatures(tolerance=1e-30, levels=4).fit(problem, state=short.state)
+    torch.testing.assert_close(resumed.state.tensors["z"], whole.state.tensors["z"], rtol=0, atol=0)
+
+
+class Tenfold:
+    """A route on which each level is ten times the work of the one before."""
+
+    def work(self, level: int, facts: object) -> float:
+        """Return the work."""
+        return 10.0**level
+
+
+def test_the_time_of_a_level_is_foretold_from_the_one_before():
+    first, second = (
+        Event(TrainState(step, {}, {"stage": {"level": step}}), {}, 9, seconds) for step, seconds in ((1, 1.1), (2, 12))
+    )
+    assert Deadline(Tenfold(), 11.0).on_step(first) == (
+        "stopped by time, not reproducible: the next level would take about 10 s, and 9.9 s are left"
+    )
+    patient = Deadline(Tenfold(), 100.0)
+    assert patient.on_step(first) is None
+    assert "about 1.1e+02 s, and 88 s are left" in patient.on_step(second)
+
+
+@pytest.mark.parametrize("method", ["tensor", "scattered"])
+def test_work_grows_as_factorisations_do(method: str):
+    problem = manufactured("sin(2*x)*exp(y)", "laplacian(u) = 0", SQUARE)
+    few, many = (
+        choose_route(problem, LevelOptions(features=20, patches=(k, k), radius=3.0), method)[0].work(0, None)
+        for k in (2, 4)
+    )
+    assert 5 * few < many < 20 * few
+
+
+class Hasty(Callback):
+    """Asks to stop as soon as it is told anything."""
+
+    def on_progress(self, share: float) -> str | None:
+        """Ask."""
+        assert 0 <= share <= 1
+        return "enough"
+
+    def on_step(self, event: Event) -> str | None:
+        """Ask."""
+        return "enough"
+
+
+@pytest.mark.parametrize("method", ["tensor", "scattered"])
+def test_who_stops_within_the_first_levels_gets_a_solution(method: str):
+    problem = manufactured("sin(2*x)*exp(y)", "laplacian(u) + u^3 = 0", SQUARE)
+    solution = RandomFeatures(method=method, features=24, tolerance=1e-30).fit(problem, callbacks=[Hasty()])
+    assert (solution.record.steps, solution.record.reason) == (1, "enough")
+
+
+def test_what_products_leave_open_is_solved_on_cells(tmp_path):
+    problem = manufactured("x^2 - y^2", "laplacian(u) = 0", SQUARE, [pm.Neumann(u=0)])
+    solver, first = RandomFeatures(tolerance=1e-30, levels=3, features=40, patches=1), Stop(1)
+    solution = solver.fit(problem)
+    assert "products of features of one coordinate find no solution" in solution.report()
+    low, high = solution.values(np.array([[0.0, 0.0], [0.5, 0.0]]))["u"]
+    assert high - low == pytest.approx(0.25, abs=1e-5)
+    solver.fit(problem, callbacks=[first])
+    resumed = solver.fit(problem, state=first.states[0])
+    torch.testing.assert_close(resumed.state.tensors["z"], solution.state.tensors["z"], rtol=0, atol=0)
+    solution.save(tmp_path / "run")
+    at = np.array([[0.2, 0.3], [0.9, 0.5]])
+    np.testing.assert_array_equal(pm.load(tmp_path / "run").values(at)["u"], solution.values(at)["u"])
+
+
+def test_an_estimate_near_rounding_promises_nothing():
+    assert _error(1e-16, 1e-9, 1e-9) == 1e-13
+    assert _error(2e-12, 1e-9, 1e-9) == pytest.approx(8e-12)  # levels share their rounding errors
+    assert _error(1e-5, 1e-2, 1e-9) == pytest.approx(1e-5 * 0.01 / 0.99)
+    assert _error(1e-5, 5.0, 1e-9) == pytest.approx(4e-5)  # the residual did not fall
+    assert _error(1e-14, 1e-9, 0.3) == 0.05  # two levels that agree on what solves nothing
 
 
 def test_a_jump_is_not_called_solved():
