@@ -61,7 +61,7 @@ lint: $(READY) ## style and import direction
 accuracy: $(READY) ## accuracy table; make accuracy ROWS='burgers burgers-fno' SEEDS='0 1'
 	$(BIN)/python benchmarks/all_accuracy.py $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-bench: $(READY) ## time derivatives, streaming (4 GiB of free disk), Darcy's problem; orders of convergence; flows
+bench: $(READY) ## speed, memory, orders of convergence, flows, sampling, coverage (4 GiB of free disk)
 	$(BIN)/python benchmarks/bench_jets.py
 	$(BIN)/python benchmarks/bench_spectral.py
 	$(BIN)/python benchmarks/bench_orders.py
@@ -70,6 +70,8 @@ bench: $(READY) ## time derivatives, streaming (4 GiB of free disk), Darcy's pro
 	$(BIN)/python benchmarks/bench_stream.py
 	$(BIN)/python benchmarks/data_tables.py
 	$(BIN)/python benchmarks/sampling_table.py
+	$(BIN)/python benchmarks/band_coverage.py
+	$(BIN)/python benchmarks/bench_gp.py
 
 docs: $(READY) ## pages of the public interface -> docs/api
 	$(BIN)/python scripts/make_docs.py docs/api

@@ -78,6 +78,8 @@ class Evidence:
         n, y = len(scale), scale * self.values
         solved = torch.cholesky_solve(y[:, None], lower)[:, 0]
         square = float(y @ solved)
+        if not int(info) and not y.any():  # nothing to explain: every spectrum is as good as the first
+            return parameters.new_zeros(()), torch.zeros_like(parameters.detach())
         if int(info) or not 0 < square < math.inf:
             return parameters.new_tensor(math.inf), torch.zeros_like(parameters.detach())
         found = 0.5 * n * math.log(square / n) + lower.diagonal().log().sum() - scale.log().sum()

@@ -53,10 +53,10 @@ class Beginning:
 
 
 def default_counts(band: Bandwidth, space: Space) -> tuple[int, ...]:
-    """Return points along each coordinate: 4.5 for each wave of the highest frequency, and a number that is enough."""
+    """Return points along each coordinate: 4.5 for each wave of the highest frequency, and some for what is no wave."""
     fewest = _FEWEST.get(len(space.extents), 7)
     return tuple(
-        max(fewest, math.ceil(_PER_WAVE * w * extent / (2 * math.pi)))
+        max(fewest, math.ceil(0.75 * fewest + _PER_WAVE * w * extent / (2 * math.pi)))
         for w, extent in zip(band.highest, space.extents, strict=True)
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pdeml.errors import DivergenceError, InputError
 from pdeml.gp.envelopes import Envelope, Gaussian
-from pdeml.gp.grid_algebra import along
+from pdeml.gp.grid_algebra import along, require_memory
 from pdeml.gp.grid_axis import CardinalAxis, KernelAxis
 from pdeml.gp.kernels import Kernel, KernelCodec, ProductKernel, spectral_mixture
 from pdeml.gp.pathwise import Deviations
@@ -113,6 +113,8 @@ class GridModel:
             raise InputError(f"a kernel on a grid does not solve this problem: {refusal}")
         orders = [max(form.order(axis, None) for form in self.problem.forms) for axis in self.problem.names.coordinates]
         self.kernel(0).axes[0].check_order(2 * max(orders))
+        unknowns = len(self.problem.names.real_unknowns)
+        require_memory(self.sizes(1), lambda sizes: _memory(sizes, unknowns))
 
     @property
     def extents(self) -> tuple[float, ...]:
@@ -292,3 +294,8 @@ def _numbers(kernel: ProductKernel) -> Tensor:
     """Return weights, widths and frequencies as they are: the basis turns in its space with their last bits."""
     parts = [torch.stack([axis.weights, axis.widths, axis.frequencies]).reshape(-1) for axis in kernel.axes]
     return torch.cat(parts)
+
+
+def _memory(sizes: Sequence[int], unknowns: int) -> int:
+    """Return about how many bytes a solution on a grid takes: matrices of each axis, fields of each unknown."""
+    return 8 * (sum(12 * n**2 for n in sizes) + 12 * unknowns * math.prod(sizes))

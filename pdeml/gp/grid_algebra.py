@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
+from pdeml.errors import InputError
+from pdeml.files import available_memory
 from pdeml.linalg import along, factor_spd
 
-__all__ = ["Covariance1D", "along", "diagonal_sums", "toeplitz", "unfolded"]
+__all__ = ["Covariance1D", "along", "diagonal_sums", "require_memory", "toeplitz", "unfolded"]
+
+
+def require_memory(sizes: Sequence[int], needed: Callable[[Sequence[int]], int]) -> None:
+    """Refuse a grid that does not fit into memory, before anything is allocated.
+
+    Args:
+        sizes: points along each coordinate.
+        needed: bytes that a grid of so many points takes, about.
+
+    Raises:
+        InputError: with the grid of the same proportions that would fit.
+    """
+    available, share = available_memory(), 1.0
+    if needed(sizes) <= available:
+        return
+    while needed([max(2, int(share * n)) for n in sizes]) > available:
+        share *= 0.95
+    given, fit = (" x ".join(str(max(2, int(s * n))) for n in sizes) for s in (1.0, share))
+    raise InputError(f"a grid of {given} points does not fit into memory; about {fit} do", ("points",))
 
 
 def unfolded(values: Tensor, axis: int) -> Tensor:

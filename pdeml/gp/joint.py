@@ -14,10 +14,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from pdeml.errors import InputError
-from pdeml.files import available_memory
 from pdeml.gp.envelopes import Envelope
-from pdeml.gp.grid_algebra import along, toeplitz
+from pdeml.gp.grid_algebra import along, require_memory, toeplitz
 from pdeml.gp.joint_ansatz import JointAnsatz
 from pdeml.gp.joint_program import Specialised
 from pdeml.gp.kernels import KernelCodec, ProductKernel, spectral_mixture
@@ -71,7 +69,8 @@ class JointObjective:
         self.boundary_weight, self.nugget = boundary_weight, nugget
         self._begin = tuple(kernels)
         whole, *_ = every = statements(problem, estimate_scales(problem))
-        _require(problem, self.sizes, whole)
+        channels, unknowns = len(whole.plan.spec.indices) + 2, len(problem.names.real_unknowns)
+        require_memory(self.sizes, lambda n: joint_memory(n, unknowns, channels))
         bounds = problem.domain.bounds.tolist()
         self.axes = tuple(torch.linspace(*ends, n, dtype=torch.float64) for ends, n in zip(bounds, sizes, strict=True))
         self.extents = tuple(high - low for low, high in bounds)
@@ -357,15 +356,3 @@ def joint_memory(sizes: Sequence[int], unknowns: int, channels: int) -> int:
         channels: derivatives of an unknown in the equation.
     """
     return 8 * unknowns * (math.prod(sizes) * (14 + 6 * channels) + sum(20 * n**2 for n in sizes))
-
-
-def _require(problem: Problem, sizes: Sequence[int], whole: Statement) -> None:
-    channels, unknowns = len(whole.plan.spec.indices) + 2, len(problem.names.real_unknowns)
-    available = available_memory()
-    if joint_memory(sizes, unknowns, channels) <= available:
-        return
-    share = 1.0
-    while joint_memory([max(2, int(share * n)) for n in sizes], unknowns, channels) > available:
-        share *= 0.95
-    given, fit = (" x ".join(str(max(2, int(s * n))) for n in sizes) for s in (1.0, share))
-    raise InputError(f"a grid of {given} points does not fit into memory; about {fit} do", ("points",))

@@ -186,10 +186,14 @@ class PosteriorAnsatz(ABC):
         return found
 
     def estimate(self, theta_P: Tensor) -> float:
-        """Return the relative L2 error that the standard deviation lets expect, the largest of the unknowns."""
+        """Return the relative L2 error that the standard deviation lets expect, the largest of the unknowns.
+
+        A solution that is zero is measured by what the prior expected.
+        """
         points = self.space.probes.to(theta_P)
         deviation, size = self.deviations(theta_P, points).norm(dim=0), self.values(theta_P, points).norm(dim=0)
-        return float((deviation / torch.where(size > 0, size, 1.0)).max())
+        expected = torch.stack([float(k.variance) ** 0.5 * size.new_tensor(len(points)).sqrt() for k in self.kernels])
+        return float((deviation / torch.where(size > 0, size, expected)).max())
 
     def _blocks(self, points_ND: Tensor) -> list[slice]:
         size = max(1, _BLOCK // max(self.parameter_count, 1))
@@ -255,14 +259,14 @@ def trimmed(kernels: Sequence[ProductKernel], orders: Sequence[int]) -> tuple[Pr
 
 
 def amplitude_of(square: float, rows: int) -> float:
-    """Return ``c² = yᵀ K⁻¹ y / (n − 2)``.
+    """Return ``c² = yᵀ K⁻¹ y / (n − 2)``; values that are all zero tell no amplitude, and that of the prior stands.
 
     With the amplitude integrated out under Jeffreys' prior, what n rows leave is Student's t with n degrees of freedom
     about the mean; this makes c² times the prior's remainder its variance.
 
     Reference: Shah, Wilson & Ghahramani, *Student-t processes as alternatives to Gaussian processes* (2014), section 3.
     """
-    return square / max(rows - 2, 1)
+    return square / max(rows - 2, 1) if square > 0 else 1.0
 
 
 def misfit_noise(misfit: Tensor, values: Tensor) -> float:

@@ -38,11 +38,11 @@ __all__ = ["GP"]
 
 _STEPS, _MAP_STEPS = 100, 3000
 _MAP_NUGGET = 1e-6
-_SCATTERED = 1200  # points over a box beyond which a linear problem is solved by its grid structure
+_SCATTERED = 400  # points over a box beyond which a linear problem is solved by its grid structure
 _FEW_COMPONENTS = 8
 _SMOOTHER = 2  # the smallest Matérn order is worth two digits, this one eight
 _FRESH, _PROBES, _HELD_OUT = 1024, 512, 256
-_FEW = 24  # points along each coordinate that resolve what one peak at zero can learn
+_FEW = 20  # points along each coordinate that resolve what one peak at zero can learn
 
 Monitor = Callable[[Ansatz, Tensor], float]
 Count = Annotated[int, Option(ge=2)]

@@ -198,6 +198,7 @@ class EvidenceTask:
         notes = [
             f"along {name}, {frequencies_found([Peak(*peak) for peak in peaks])}"
             for name, peaks in ansatz.frequencies(found.theta).items()
+            if peaks
         ]
         notes.append(
             f"{found.rank} of {ansatz.parameter_count} directions above rounding ({found.cut:.0e} of the largest); "
@@ -227,7 +228,7 @@ class EvidenceTask:
         new = TrainState(state.step + 1, tensors, {**state.facts, "values": values, "loss": loss})
         reason = None
         if done.stopped is not None:
-            reason = f"the evidence has a maximum: {done.stopped}"
+            reason = "no step raises the evidence of the equations any more"
         elif len(values) > _FLAT_OVER and values[0] - values[-1] < _FLAT:
             reason = f"the evidence is flat: its logarithm grew by less than {_FLAT:g} in {_FLAT_OVER} steps"
         elif new.step - state.facts["since"] >= self.most and len(self.phases) > 1:

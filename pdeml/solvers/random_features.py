@@ -53,7 +53,8 @@ class RandomFeatures(SolverOptions):
         activation: sin or tanh.
         tolerance: wanted relative L2 error.
         levels: at most.
-        method: tensor (products, boxes only), scattered, or auto.
+        method: tensor (products, boxes only), scattered, or auto: products, and where these do not suit the problem or
+            find no solution, scattered.
         points: collocation points of the equations for each function of a patch (scattered).
         windows: of time, solved one after another (scattered); by default one, and one for each layer of patches
             where the problem is not linear.

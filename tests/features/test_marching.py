@@ -70,6 +70,20 @@ def test_optimal_points_serve_as_well(sampler):
     assert len(system.groups[0].points) == 120
 
 
+@pytest.mark.parametrize("sampler", ["christoffel", "dpp"])
+def test_points_drawn_more_densely_weigh_less(sampler):
+    """The mean of x² + y² over the disk is 1/2; the points crowd near the edge."""
+    problem = manufactured("exp(x)*sin(2*y)", "laplacian(u) = 0", DISK)
+    plain, weighted = [], []
+    for seed in range(6):
+        group = Scattered(problem, Resolution((1, 1), 40, 3.0), ratio=3.0, sampler=sampler, seed=seed).groups[0]
+        squares = group.points.square().sum(1)
+        plain.append(float(squares.mean()))
+        weighted.append(float((group.roots.square() * squares).mean()))
+    assert np.mean(plain) > 0.6
+    assert np.mean(weighted) == pytest.approx(0.5, abs=0.05)
+
+
 def test_with_few_points_those_that_repel_each_other_serve_best():
     """As many points as functions: independent draws leave some functions almost undetermined."""
     problem = manufactured("exp(x)*sin(2*y)", "laplacian(u) = 0", DISK)

@@ -157,6 +157,14 @@ def test_elimination_of_a_chain_fills_nothing():
     assert plan.bytes < 8 * 31 * (2 * 8 * 10 + 100)
 
 
+def test_multiplications_are_those_of_householder_on_each_front():
+    assert eliminate({(0,): 30}, [7]).operations == 30 * 7**2
+    two = eliminate({(0,): 30, (0, 1): 8, (1,): 40}, [4, 6])
+    assert two.order == (1, 0)
+    front, last = 48 * 6 * (6 + 2 * 4) + 42 * 4**2, 4 + 30  # the 42 rows below are compressed to 4
+    assert two.operations == front + last * 4**2
+
+
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("pdeml.linalg.least_squares.available_memory", lambda: 1000)
     with pytest.raises(InputError, match="GiB of memory"):

@@ -3,7 +3,7 @@
 Each problem has as its solution a sum of six waves of random frequencies, phases and sizes, and source and conditions
 that follow from it. The points are so few that the error is far above rounding. Coverage is the share of 200 held-out
 points at which the exact solution lies within 1.96 standard deviations of the mean; its mean and its quartiles over the
-problems, with the median error, are added to coverage.csv and, as a table, to README.md. The exit code is 1 if the mean
+problems, with the median error, are added to band_coverage.csv and, as a table, to README.md. The exit code is 1 if the mean
 coverage of a row is below 0.85.
 """
 
@@ -42,7 +42,7 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One line of coverage.csv: shares of held-out points within the band, over random problems."""
+    """One line of band_coverage.csv: shares of held-out points within the band, over random problems."""
 
     version: str
     commit: str
@@ -61,7 +61,7 @@ class Measured:
 
 
 def main(
-    arguments: Sequence[str] | None = None, *, csv: Path = FOLDER / "coverage.csv", readme: Path = ROOT / "README.md"
+    arguments: Sequence[str] | None = None, *, csv: Path = FOLDER / "band_coverage.csv", readme: Path = ROOT / "README.md"
 ) -> int:
     """Measure, show and record. Returns the exit code."""
     options = _parse(arguments)
@@ -147,13 +147,13 @@ def _table(lines: Sequence[Measured]) -> str:
     first = lines[0]
     prose = (
         f"{first.problems} random problems each, {HELD_OUT} held-out points. "
-        f"Measured: {first.date.split(' ')[0]}, pdeml {first.version}. Written by `benchmarks/coverage.py`."
+        f"Measured: {first.date.split(' ')[0]}, pdeml {first.version}. Written by `benchmarks/band_coverage.py`."
     )
     return "\n".join([markdown(header, rows), "", prose])
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="coverage.py", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="band_coverage.py", description=__doc__.splitlines()[0])
     parser.add_argument("--table", action="store_true", help="measure nothing, only write the table of README.md")
     parser.add_argument("--problems", type=int, default=PROBLEMS, help="random problems a row")
     parser.add_argument("--rows", nargs="*", choices=tuple(ROWS), help="only these")
