@@ -3,8 +3,8 @@
 Each problem has as its solution a sum of six waves of random frequencies, phases and sizes, and source and conditions
 that follow from it. The points are so few that the error is far above rounding. Coverage is the share of 200 held-out
 points at which the exact solution lies within 1.96 standard deviations of the mean; its mean and its quartiles over the
-problems, with the median error, are added to band_coverage.csv and, as a table, to README.md. The exit code is 1 if the mean
-coverage of a row is below 0.85.
+problems, with the median error, are added to band_coverage.csv and, as a table, to README.md. The exit code is 1 if the
+mean coverage of a row is below 0.85.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ class Measured:
 
 
 def main(
-    arguments: Sequence[str] | None = None, *, csv: Path = FOLDER / "band_coverage.csv", readme: Path = ROOT / "README.md"
+    arguments: Sequence[str] | None = None,
+    *,
+    csv: Path = FOLDER / "band_coverage.csv",
+    readme: Path = ROOT / "README.md",
 ) -> int:
     """Measure, show and record. Returns the exit code."""
     options = _parse(arguments)

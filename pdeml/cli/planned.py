@@ -26,10 +26,11 @@ def _single(plan: RunPlan) -> dict[str, list[str]]:
     preview = plan.preview
     most = ", then ".join(f"{name} for at most {count} steps" for name, count in preview.optimisers)
     trained = preview.parameters > 0
-    first = f"{preview.parameters} network parameters, {most}" if trained else most
+    first = f"{preview.parameters} parameters, {most}" if trained else most
+    redrawn = " a draw" if "resample" in type(plan.solver).model_fields else ""
     solver = [
         f"{first}, on {preview.device}",
-        *(f"{name}: {count} points" + (" a draw" if trained else "") for name, count in preview.points.items()),
+        *(f"{name}: {count} points{redrawn}" for name, count in preview.points.items()),
         *(f"exact by construction: {name}" for name in preview.exact),
         _options(plan),
         *plan.notes,

@@ -11,7 +11,7 @@ import torch
 
 import pdeml as pm
 from pdeml.errors import InputError
-from pdeml.gp import joint
+from pdeml.gp import grid_algebra
 from pdeml.gp.envelopes import Matern
 from pdeml.gp.joint import JointObjective
 from pdeml.gp.joint_program import Specialised
@@ -138,7 +138,7 @@ def test_a_specialised_program_gives_what_the_program_gives():
 
 def test_too_many_points_for_the_memory_are_refused_before_they_are_allocated(monkeypatch: pytest.MonkeyPatch):
     """The number of points that would fit is named, and does fit."""
-    monkeypatch.setattr(joint, "available_memory", lambda: 10**6)
+    monkeypatch.setattr(grid_algebra, "available_memory", lambda: 10**6)
     kernel = ProductKernel((spectral_mixture([0.0], 1.0),) * 2)
     with pytest.raises(InputError, match="a grid of 500 x 500 points does not fit into memory; about") as caught:
         JointObjective(PROBLEMS["poisson"], (500, 500), [kernel])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pdeml as pm
+from pdeml.errors import InputError
 from pdeml.solvers import GP
 from pdeml.train import Callback, Event, TrainState
 
@@ -75,3 +76,27 @@ def test_the_joint_objective_comes_near_a_smooth_solution():
     exact = np.sin(3 * x[:, 0]) * np.cos(2 * x[:, 1])
     error = np.linalg.norm(solution.values(x)["u"] - exact) / np.linalg.norm(exact)
     assert error < 0.1
+
+
+def test_a_grid_that_does_not_fit_into_memory_is_refused_beforehand():
+    problem = pm.Problem(
+        coordinates={"x": (0, 1), "y": (0, 1)},
+        unknowns="u",
+        equations="laplacian(u) = sin(40*x)",
+        conditions=[pm.Dirichlet(u=0)],
+    )
+    with pytest.raises(InputError, match="a grid of 100000 x 100000 points does not fit into memory"):
+        GP(points=100_000).preview(problem)
+
+
+def test_data_that_are_all_zero_do_not_make_a_solution_certain():
+    missing = pm.Problem(
+        coordinates={"x": (0, 1), "t": (0, 1)},
+        time="t",
+        unknowns="u",
+        equations="u_t = 0.1*u_xx",
+        conditions=[pm.Dirichlet(u=0)],
+    )
+    solution = GP().fit(missing)
+    assert not solution.record.converged
+    assert solution.std(np.array([[0.5, 0.5]]))["u"] > 1e-3
