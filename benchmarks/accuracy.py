@@ -149,7 +149,7 @@ def main(
     except KeyboardInterrupt:
         console.print(f"interrupted; what was measured is in {csv.name}, the same command goes on from there")
         return 130
-    mine = [m for m in _lines(csv, rows) if m.origin.key == here.key and m.seed in options.seeds]
+    mine = [m for m in _lines(csv, rows) if m.key == here.key and m.seed in options.seeds]
     measured = [[m for m in mine if m.row == row.name] for row in chosen]
     summaries = [summarise(lines) for lines in measured if lines]
     console.print(on_screen(summaries))
@@ -163,7 +163,7 @@ def _measure_seed(
     console: Console, row: Row, seed: int, here: Origin, measure: Measure, csv: Path, options: argparse.Namespace
 ) -> list[str]:
     """Measure one seed as often as is missing; return what went wrong."""
-    there = [m for m in read(csv, Measured) if m.origin.key == here.key and (m.row, m.seed) == (row.name, seed)]
+    there = [m for m in read(csv, Measured) if m.key == here.key and (m.row, m.seed) == (row.name, seed)]
     missing = options.repeat if options.again else options.repeat - len(there)
     if missing <= 0:
         text = f"{row.name} seed {seed}: skipped, measured on {there[-1].date} UTC with this code; --again repeats it"

@@ -14,7 +14,7 @@ __all__ = ["Measured", "Summary", "on_screen", "readme_text", "summarise"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Origin):
     """One line of accuracy.csv.
 
     Args:
@@ -32,12 +32,6 @@ class Measured:
         reason: why the solver stopped.
     """
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     row: str
     seed: int
     error: float
@@ -49,11 +43,6 @@ class Measured:
     steps: int
     gflops: float
     reason: str
-
-    @property
-    def origin(self) -> Origin:
-        """Where and from what it was measured."""
-        return Origin(self.version, self.commit, self.code, self.torch, self.machine, self.date)
 
 
 @dataclass(frozen=True)
@@ -135,8 +124,8 @@ def readme_text(lines: Sequence[Measured], order: Sequence[str], prose: str) -> 
         order: names of the rows in the order of the table; others do not appear.
         prose: what was measured, and how.
     """
-    newest = {line.row: line.origin.key for line in sorted(lines, key=lambda line: line.date)}
-    kept = {row: [m for m in lines if m.row == row and m.origin.key == newest[row]] for row in order if row in newest}
+    newest = {line.row: line.key for line in sorted(lines, key=lambda line: line.date)}
+    kept = {row: [m for m in lines if m.row == row and m.key == newest[row]] for row in order if row in newest}
     if not kept:
         return "Nothing has been measured yet: `make accuracy`."
     summaries = [summarise(measured) for measured in kept.values()]
@@ -173,7 +162,7 @@ def _origins(kept: dict[str, list[Measured]]) -> list[str]:
     """Return a line for each state of code and machine, naming its rows if there are several."""
     groups: dict[tuple[str, ...], list[Measured]] = {}
     for measured in kept.values():
-        groups.setdefault(measured[0].origin.key, []).extend(measured)
+        groups.setdefault(measured[0].key, []).extend(measured)
     found = []
     for lines in groups.values():
         rows = ", ".join(dict.fromkeys(line.row for line in lines))

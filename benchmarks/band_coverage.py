@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from records import ROOT, append, origin, read
+from records import ROOT, Origin, append, origin, read
 from rich.console import Console
 from tables import markdown, replace_between
 
@@ -41,15 +41,9 @@ ROWS = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Origin):
     """One line of band_coverage.csv: shares of held-out points within the band, over random problems."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     row: str
     points: int
     problems: int

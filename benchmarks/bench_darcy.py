@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from records import append, origin
+from records import Origin, append, origin
 from rich.console import Console
 from rich.table import Table
 from scipy.sparse import csc_array
@@ -57,15 +57,9 @@ Seconds = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timed(Origin):
     """One line of darcy.csv: medians over the samples; ``rate`` counts all processes."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     method: str
     grid: int
     output: int

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from records import append, origin
+from records import Origin, append, origin
 
 import pdeml as pm
 from pdeml.reference.case import Case
@@ -35,15 +35,9 @@ CYLINDER = {"drag": 5.5795, "lift": 0.010619, "pressure difference": 0.11752}
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Origin):
     """One line of flow.csv; where ``published`` is 0, the value is a distance that should be small."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     case: str
     what: str
     grid: str

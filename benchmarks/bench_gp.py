@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from calibration import THREADS, matmul_rate
-from records import append, origin, read
+from records import Origin, append, origin, read
 from rich.console import Console
 
 from pdeml.gp.joint import JointObjective
@@ -40,15 +40,9 @@ SECONDS, MEGABYTES = {400: 0.3, 1000: 4.0}, 2000.0
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Origin):
     """One line of gp_cost.csv: an evaluation with gradient on n x n points; the peak is that of the whole process."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     n: int
     seconds: float
     cpu_seconds: float

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from calibration import matmul_rate
 from jet_cases import CASES, prepare
-from records import ROOT, append, origin, read
+from records import ROOT, Origin, append, origin, read
 from rich.console import Console
 from rich.table import Table
 from tables import markdown, replace_between
@@ -40,15 +40,9 @@ JACOBIAN = "Burgers, parameter Jacobian"
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timed(Origin):
     """One line of jets.csv; times are medians in milliseconds, the ratio is the median of the rounds' ratios."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     case: str
     points: int
     parameters: int

@@ -22,7 +22,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from order_cases import CASES, Case
-from records import ROOT, append, origin, read
+from records import ROOT, Origin, append, origin, read
 from rich.console import Console
 from tables import markdown, replace_between
 
@@ -40,15 +40,9 @@ STRAIGHT = 0.98
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Origin):
     """One line of orders.csv: the errors on all grids as text, the slope, and what it should be."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     case: str
     sizes: str
     errors: str

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 from calibration import THREADS, matmul_rate
-from records import ROOT, append, origin, read
+from records import ROOT, Origin, append, origin, read
 from rich.console import Console
 from rich.table import Table
 from tables import markdown, replace_between
@@ -46,15 +46,9 @@ TRAINING, APPLIED = "FNO, training step", "FNO, inference"
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timed(Origin):
     """One line of spectral.csv: median milliseconds, the median of the rounds' ratios, peak MiB above the start."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     case: str
     rounds: int
     ours_ms: float

@@ -25,7 +25,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from records import append, origin
+from records import Origin, append, origin
 from rich.console import Console
 
 from pdeml.data import ArrayInfo, Coordinate, Dataset, Schema, Stream, Writer
@@ -41,15 +41,9 @@ GIB = 2.0**30
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timed(Origin):
     """One line of stream.csv; rates are medians in GiB/s, the ratio is the median of the rounds' ratios."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     gib: float
     rounds: int
     write_rate: float

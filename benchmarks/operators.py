@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from accuracy import MeasurementError
 from operator_rows import COARSE, FINE, ROWS, Row
-from records import ROOT, append, origin, read
+from records import ROOT, Origin, append, origin, read
 from rich.console import Console
 from tables import markdown, replace_between
 
@@ -46,7 +46,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Origin):
     """One line of operators.csv: one metric of one seed.
 
     Args:
@@ -62,12 +62,6 @@ class Measured:
         steps: of the optimiser.
     """
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     row: str
     seed: int
     metric: str

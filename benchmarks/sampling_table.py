@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.polynomial import legendre
-from records import ROOT, append, origin, read
+from records import ROOT, Origin, append, origin, read
 from rich.console import Console
 from tables import markdown, replace_between
 
@@ -32,15 +32,9 @@ METHODS = ("uniform", *OPTIMAL)
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Origin):
     """One line of sampling.csv: errors over that of the best approximation."""
 
-    version: str
-    commit: str
-    code: str
-    torch: str
-    machine: str
-    date: str
     method: str
     points: int
     functions: int
