@@ -100,7 +100,7 @@ def _run(folder: RunFolder) -> Iterator[str]:
         yield from _summary(summary)
     if folder.state.is_file():
         shapes, meta = tensor_shapes(folder.state)
-        numbers = f"z of {shapes['z'][0]}" if "z" in shapes else str(sum(map(math.prod, shapes.values())))
+        numbers = f"z of {shapes['z'][0]}" if shapes.get("z", [0])[0] else str(sum(map(math.prod, shapes.values())))
         yield f"  checkpoint: step {meta.get('step')}, {len(shapes)} tensors, {numbers} numbers"
     elif not summary:
         yield "  checkpoint: none yet"
