@@ -35,7 +35,7 @@ def test_validate_says_what_would_be_solved(cli):
     assert found.err == ""
     for part in (
         "linear",
-        "29 network",
+        "29 parameters",
         "exact by construction",
         "equation: 32 points",
         "width 7",
