@@ -72,10 +72,10 @@ class GP(SolverOptions):
         components: peaks of each kernel along each coordinate, at most.
         points: of the grid along each coordinate, for all of them or by name; by default from the problem's bandwidth.
         steps: of L-BFGS, at most.
-        tolerance: wanted relative L2 error, dimensionless. Grids grow until it is met; otherwise it decides what counts as converged.
+        tolerance: wanted relative L2 error. Grids grow until it is met; otherwise it decides what counts as converged.
         nugget: share of noise added to the prior variance of each row while the spectrum is learned.
         max_seconds: stop after this wall time; the result is then not reproducible.
-        seed: of the points that residual and standard deviation are measured on, and of the prior's draws on grids.
+        seed: of points that residual and standard deviation are checked on, and of draws from the prior on grids.
         device: auto, cpu or cuda.
         precision: float64.
 
