@@ -27,7 +27,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from pdeml_kernels.triton_products import gram_plan, padded, product_plan, transform_plan
-from pdeml_kernels.triton_support import INTERPRETED, Blocks, Plan, Precision, accumulator
+from pdeml_kernels.triton_support import INTERPRETED, Blocks, Plan, Precision, Span, accumulator
 
 __all__ = ["Usage", "compiled", "main", "plans", "ptxas"]
 
@@ -40,7 +40,7 @@ class Usage(NamedTuple):
     """What a compiled kernel takes of a multiprocessor."""
 
     kernel: str
-    blocks: Blocks
+    blocks: Blocks | Span
     registers: int
     spilled: int
     """Bytes that are stored to slow memory because registers ran out."""
@@ -55,7 +55,7 @@ def ptxas() -> Path | None:
     return path if path.exists() else None
 
 
-def compiled(plan: Plan, blocks: Blocks, name: str, arch: int = 90) -> Usage:
+def compiled(plan: Plan, blocks: Blocks | Span, name: str, arch: int = 90) -> Usage:
     """Compile a kernel for a device that need not be there.
 
     Raises:
@@ -81,7 +81,9 @@ def compiled(plan: Plan, blocks: Blocks, name: str, arch: int = 90) -> Usage:
     return Usage(name, blocks, registers, spilled, binary.metadata.shared, "mma" in ptx)
 
 
-def _signature(plan: Plan, blocks: Blocks) -> tuple[dict[str, str], dict[tuple[int], Any], dict[tuple[int], Any]]:
+def _signature(
+    plan: Plan, blocks: Blocks | Span
+) -> tuple[dict[str, str], dict[tuple[int], Any], dict[tuple[int], Any]]:
     """Return types, constants and known divisors of the arguments, as a launch finds them from aligned tensors."""
     values = {**plan.arguments, **blocks.meta()}
     signature, constants, attributes = {}, {}, {}
@@ -187,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.json:
             print(json.dumps({"set-up": title, **usage._asdict()}), flush=True)
             continue
-        blocks = "x".join(map(str, usage.blocks[:3])) + f" /{usage.blocks.stages}"
+        blocks = "x".join(map(str, usage.blocks[:-2])) + f" /{usage.blocks.stages}"
         numbers = usage.registers, usage.spilled, usage.shared, "yes" if usage.tensor_cores else "no"
         print(row.format(title, usage.kernel, blocks, usage.blocks.warps, *numbers), flush=True)
     return 0

@@ -24,6 +24,7 @@ __all__ = [
     "Blocks",
     "Plan",
     "Precision",
+    "Span",
     "accumulator",
     "check_device",
     "launch",
@@ -55,17 +56,30 @@ class Blocks(NamedTuple):
         return {**sizes, "num_warps": self.warps, "num_stages": self.stages}
 
 
+class Span(NamedTuple):
+    """Number of points, or entries, that a program works on, and how it runs."""
+
+    size: int
+    warps: int = 4
+    stages: int = 2
+
+    def meta(self) -> dict[str, int]:
+        """Return the arguments of a launch."""
+        return {"BLOCK": self.size, "num_warps": self.warps, "num_stages": self.stages}
+
+
 class Plan(NamedTuple):
     """A kernel, its arguments by name, and as a function of the blocks how many programs run.
 
-    ``key`` names what the best blocks depend on, ``candidates`` are the blocks to choose from, the default first.
+    ``key`` names what the best blocks depend on, ``candidates`` are the blocks to choose from, all of one kind, the
+    default first.
     """
 
     kernel: Any
     arguments: dict[str, Any]
-    programs: Callable[[Blocks], int]
+    programs: Callable[[Any], int]
     key: tuple
-    candidates: Sequence[Blocks]
+    candidates: Sequence[Blocks] | Sequence[Span]
 
 
 def operator(name: str) -> Callable:
@@ -128,7 +142,7 @@ def launch(plan: Plan) -> None:
         _run(plan, tuned(plan, device, measure=not torch.cuda.is_current_stream_capturing()))
 
 
-def _run(plan: Plan, blocks: Blocks) -> None:
+def _run(plan: Plan, blocks: Blocks | Span) -> None:
     programs = plan.programs(blocks)
     if programs == 0:
         return
@@ -139,7 +153,7 @@ def _run(plan: Plan, blocks: Blocks) -> None:
     kernel[(programs,)](**plan.arguments, **meta)
 
 
-def tuned(plan: Plan, device: torch.device, *, measure: bool) -> Blocks:
+def tuned(plan: Plan, device: torch.device, *, measure: bool) -> Blocks | Span:
     """Return the blocks that were fastest for such a plan on such a device, the first candidates until then.
 
     They are measured once (never with ``PDEML_TUNE=0``) and kept in a file for each kind of device and version of
@@ -161,19 +175,19 @@ def tuned(plan: Plan, device: torch.device, *, measure: bool) -> Blocks:
         if found is not None:
             table[key] = found
     # A table of another version of this file may name blocks that are no candidates any more.
-    return found if found in plan.candidates else plan.candidates[0]
+    return next((blocks for blocks in plan.candidates if blocks == found), plan.candidates[0])
 
 
 @lru_cache(maxsize=64)
-def _table(device: torch.device) -> dict[tuple, Blocks]:
+def _table(device: torch.device) -> dict[tuple, tuple[int, ...]]:
     """Return what is known in this process; it grows."""
     return {}
 
 
-def fastest(plan: Plan) -> Blocks:
+def fastest(plan: Plan) -> Blocks | Span:
     """Measure all candidates; one that does not fit on the device counts as never finished."""
 
-    def seconds(blocks: Blocks) -> float:
+    def seconds(blocks: Blocks | Span) -> float:
         try:
             return triton.testing.do_bench(lambda: _run(plan, blocks), warmup=5, rep=20, return_mode="median")
         except triton.runtime.errors.OutOfResources:
@@ -189,15 +203,15 @@ def table_path(device: str) -> Path:
     return place / f"{device} triton {triton.__version__}.json".replace(" ", "-").replace("/", "-")
 
 
-def read_table(path: Path) -> dict[str, Blocks]:
+def read_table(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the tuned blocks of a file; of one that is missing or broken none."""
     try:
-        return {key: Blocks(*map(int, blocks)) for key, blocks in json.loads(path.read_text()).items()}
+        return {key: tuple(map(int, blocks)) for key, blocks in json.loads(path.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def write_table(path: Path, new: dict[str, Blocks]) -> None:
+def write_table(path: Path, new: dict[str, tuple[int, ...]]) -> None:
     """Add tuned blocks to a file, whole or not at all; where nothing can be written, they are found again next time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

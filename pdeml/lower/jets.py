@@ -5,16 +5,16 @@ Shapes use the suffixes K (channels of the `JetSpec`), N (points), F (features).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pdeml.lower.multi_index import JetSpec
+from pdeml_kernels import jets
+from pdeml_kernels.jets import Composition, Derivatives
 
-Derivatives = Callable[[Tensor, int], list[Tensor]]
-"""``f(h, m)`` returns ``[σ(h), σ'(h), ..., σ^(m)(h)]``."""
+__all__ = ["Composition", "Derivatives", "Jet", "compose", "composed", "linear"]
 
 
 @dataclass(frozen=True)
@@ -56,41 +56,6 @@ def compose(jet: Jet, derivatives: Derivatives) -> Jet:
     return composed(jet, derivatives)[0]
 
 
-@dataclass(frozen=True)
-class Composition:
-    """What the reverse sweep through ``σ(h)`` needs.
-
-    Args:
-        inner: the jet h.
-        outer: ``σ^(m)(h)`` for m = 0 … order + 1.
-        bell: per channel k ≥ 1, ``{m: B_{k,m}}`` so that ``out[k] = Σ_m σ^(m) B_{k,m}``; m = 1 is ``h[k]`` itself.
-    """
-
-    inner: Jet
-    outer: Sequence[Tensor]
-    bell: tuple[dict[int, Tensor], ...]
-
-    def pullback(self, adjoint_KNF: Tensor) -> Tensor:
-        """Map cotangents of the output's channels to cotangents of the input's, point by point.
-
-        Args:
-            adjoint_KNF: (K, N, F).
-
-        Returns: (K, N, F).
-        """
-        h, outer = self.inner.values, self.outer
-        result = adjoint_KNF * outer[1]
-        for k, terms in enumerate(self.inner.spec.chain, start=1):
-            bell = self.bell[k - 1]
-            result[0] += adjoint_KNF[k] * sum(outer[m + 1] * polynomial for m, polynomial in bell.items())
-            for term in terms:
-                common = (term.coefficient * adjoint_KNF[k]) * outer[term.order]
-                for position, factor in enumerate(term.factors):
-                    others = term.factors[:position] + term.factors[position + 1 :]
-                    result[factor] += common * _product(h, others)
-        return result
-
-
 def composed(jet: Jet, derivatives: Derivatives, extra: int = 0) -> tuple[Jet, Composition]:
     """Return the jet of ``σ(h)`` and what its reverse sweep needs.
 
@@ -99,23 +64,5 @@ def composed(jet: Jet, derivatives: Derivatives, extra: int = 0) -> tuple[Jet, C
         derivatives: σ and its derivatives.
         extra: 1 if `Composition.pullback` will be called: it needs one more derivative of σ.
     """
-    h = jet.values
-    outer = derivatives(h[0], jet.spec.order + extra)
-    channels, bells = [outer[0]], []
-    for k, terms in enumerate(jet.spec.chain, start=1):
-        bell: dict[int, Tensor] = {1: h[k]}
-        for term in terms:
-            product = _product(h, term.factors)
-            if term.coefficient != 1.0:
-                product = term.coefficient * product
-            bell[term.order] = bell[term.order] + product if term.order in bell else product
-        channels.append(sum(outer[m] * polynomial for m, polynomial in bell.items()))
-        bells.append(bell)
-    return Jet(jet.spec, torch.stack(channels)), Composition(jet, outer, tuple(bells))
-
-
-def _product(h: Tensor, factors: Sequence[int]) -> Tensor:
-    result = h[factors[0]]
-    for factor in factors[1:]:
-        result = result * h[factor]
-    return result
+    values, composition = jets.compose(jet.values, jet.spec.chain, derivatives, jet.spec.order + extra)
+    return Jet(jet.spec, values), composition

@@ -20,24 +20,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from pdeml_kernels.jets import ChainTerm
+
 Index = tuple[int, ...]
 """Orders of differentiation, one per coordinate."""
 
 Combination = tuple[tuple[float, Index], ...]
 """A collapsed channel ``Σ c_α ∂^α`` as ``((c_α, α), ...)``."""
-
-
-@dataclass(frozen=True)
-class ChainTerm:
-    """One product ``coefficient · σ^(order) · Π h[factor]`` of a chain rule; factors are channel numbers."""
-
-    coefficient: float
-    factors: tuple[int, ...]
-
-    @property
-    def order(self) -> int:
-        """How often the outer function is differentiated."""
-        return len(self.factors)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from pdeml.data.signature import Axis
 from pdeml.lower.jets import Jet, compose, linear
 from pdeml.lower.multi_index import JetSpec
-from pdeml.nn.activations import activation, sin
+from pdeml.nn.activations import activation
 from pdeml.nn.interpolate import interpolate, interpolated_jet, regrid
 from pdeml.nn.mlp import MLP
+from pdeml_kernels.activations import sin
 
 __all__ = ["ModeTrunk", "NetworkTrunk", "Trunk"]
 

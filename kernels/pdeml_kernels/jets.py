@@ -1,0 +1,123 @@
+"""Jets through an outer function: Faà di Bruno's rule and its transpose on channels of derivatives.
+
+A jet is a tensor (K, N, F): channel 0 holds F functions at N points, the other channels partial derivatives of them or
+sums of partial derivatives. What the channels mean is said by the `Chain`: the rule for each channel but the first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Chain", "ChainTerm", "Composition", "Derivatives", "compose", "decoded", "encoded", "highest"]
+
+Derivatives = Callable[[Tensor, int], list[Tensor]]
+"""``f(h, m)`` returns ``[σ(h), σ'(h), ..., σ^(m)(h)]``."""
+
+
+class ChainTerm(NamedTuple):
+    """One product ``coefficient · σ^(order) · Π h[factor]`` of a chain rule; factors are channel numbers."""
+
+    coefficient: float
+    factors: tuple[int, ...]
+
+    @property
+    def order(self) -> int:
+        """How often the outer function is differentiated."""
+        return len(self.factors)
+
+
+Chain = tuple[tuple[ChainTerm, ...], ...]
+"""For each channel k = 1, 2, ... the terms of order two and more; the first term is always ``σ' h[k]``."""
+
+
+@lru_cache(maxsize=256)
+def encoded(chain: Chain) -> str:
+    """Return a chain as text, which operators of torch take."""
+    return json.dumps(chain)
+
+
+@lru_cache(maxsize=256)
+def decoded(chain: str) -> Chain:
+    """Return the chain of a text."""
+    return tuple(tuple(ChainTerm(c, tuple(factors)) for c, factors in terms) for terms in json.loads(chain))
+
+
+def highest(chain: Chain) -> int:
+    """Return how often the outer function is differentiated at most."""
+    return max((term.order for terms in chain for term in terms), default=1 if chain else 0)
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What the reverse sweep through ``σ(h)`` needs.
+
+    Args:
+        chain: the rule.
+        inner: the jet h, (K, N, F).
+        outer: ``σ^(m)(h)`` for m = 0 … order + 1.
+        bell: per channel k ≥ 1, ``{m: B_{k,m}}`` so that ``out[k] = Σ_m σ^(m) B_{k,m}``; m = 1 is ``h[k]`` itself.
+    """
+
+    chain: Chain
+    inner: Tensor
+    outer: Sequence[Tensor]
+    bell: tuple[dict[int, Tensor], ...]
+
+    def pullback(self, adjoint_KNF: Tensor) -> Tensor:
+        """Map cotangents of the output's channels to cotangents of the input's, point by point.
+
+        Args:
+            adjoint_KNF: (K, N, F).
+
+        Returns: (K, N, F).
+        """
+        h, outer = self.inner, self.outer
+        result = adjoint_KNF * outer[1]
+        for k, terms in enumerate(self.chain, start=1):
+            bell = self.bell[k - 1]
+            result[0] += adjoint_KNF[k] * sum(outer[m + 1] * polynomial for m, polynomial in bell.items())
+            for term in terms:
+                common = (term.coefficient * adjoint_KNF[k]) * outer[term.order]
+                for position, factor in enumerate(term.factors):
+                    others = term.factors[:position] + term.factors[position + 1 :]
+                    result[factor] += common * _product(h, others)
+        return result
+
+
+def compose(
+    h_KNF: Tensor, chain: Chain, derivatives: Derivatives, order: int | None = None
+) -> tuple[Tensor, Composition]:
+    """Return the jet of ``σ(h)`` by Faà di Bruno's formula, and what its reverse sweep needs.
+
+    Args:
+        h_KNF: the jet h, (K, N, F).
+        chain: the rule.
+        derivatives: σ and its derivatives.
+        order: how many of them are formed; one more than `highest` if `Composition.pullback` will be called.
+    """
+    outer = derivatives(h_KNF[0], highest(chain) if order is None else order)
+    channels, bells = [outer[0]], []
+    for k, terms in enumerate(chain, start=1):
+        bell: dict[int, Tensor] = {1: h_KNF[k]}
+        for term in terms:
+            product = _product(h_KNF, term.factors)
+            if term.coefficient != 1.0:
+                product = term.coefficient * product
+            bell[term.order] = bell[term.order] + product if term.order in bell else product
+        channels.append(sum(outer[m] * polynomial for m, polynomial in bell.items()))
+        bells.append(bell)
+    return torch.stack(channels), Composition(chain, h_KNF, outer, tuple(bells))
+
+
+def _product(h: Tensor, factors: Sequence[int]) -> Tensor:
+    result = h[factors[0]]
+    for factor in factors[1:]:
+        result = result * h[factor]
+    return result
