@@ -144,13 +144,6 @@ class Determined:
         """Number r of directions."""
         return self.known.shape[1]
 
-    def left(self, features_NF: Tensor) -> Tensor:
-        """Return what the rows leave open of N numbers ``φ θ``: ``φ (I − V Vᵀ)``, (N, F).
-
-        The squares of its rows are variances, found without a difference of large numbers.
-        """
-        return features_NF - (features_NF @ self.known) @ self.known.T
-
 
 def observe_features(rows_mF: Tensor, values: Tensor, cut: float = 1e-12) -> Determined:
     """Condition ``θ ~ N(0, I)`` on exact rows by singular values.

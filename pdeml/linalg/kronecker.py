@@ -40,11 +40,6 @@ class Kronecker:
         return math.prod(len(a) for a in self.factors), math.prod(a.shape[1] for a in self.factors)
 
     @property
-    def jitters(self) -> tuple[float, ...]:
-        """What was added to the diagonal of each factor so that it could be factored."""
-        return tuple(factor.jitter for factor in self._cholesky)
-
-    @property
     def log_determinant(self) -> float:
         """``Σ_k (N / n_k) log det A_k``."""
         size = self.shape[0]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pdeml.errors import InputError
 from pdeml.linalg.differences import WIDTH, weights, windows
+from pdeml_kernels.grid import weighted_modes
 
 __all__ = ["Grid", "derivative", "inside_of", "published_h1", "relative_error", "root", "squared_norm"]
 
@@ -24,6 +25,8 @@ LIMIT = 2.0
 DENSE = 1024
 """Up to so many points an axis is differentiated by a matrix product, beyond by shifted sums."""
 PUBLISHED_CUT = 20
+
+Modes = Callable[[Tensor, Tensor, int], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,9 @@ class Grid:
         return self._kept[key]
 
 
-def squared_norm(values: Tensor, grid: Grid, order: float = 0.0, mask: Tensor | None = None) -> Tensor:
+def squared_norm(
+    values: Tensor, grid: Grid, order: float = 0.0, mask: Tensor | None = None, modes: Modes = weighted_modes
+) -> Tensor:
     """Return the squared norm of order s, per volume.
 
     - s = 0: mean of u² over the points.
@@ -93,6 +98,7 @@ def squared_norm(values: Tensor, grid: Grid, order: float = 0.0, mask: Tensor | 
         grid: of ``values``.
         order: s.
         mask: (B, *n) or (*n), or what broadcasts to one of them: true at points that count; None: all.
+        modes: sums the squares of Fourier modes; see `pdeml_kernels.grid.weighted_modes`.
 
     Returns: (B, C), differentiable.
 
@@ -102,7 +108,7 @@ def squared_norm(values: Tensor, grid: Grid, order: float = 0.0, mask: Tensor | 
     Reference: Adams & Fournier, Sobolev Spaces (2003), ch. 7, for real s; Parseval's identity.
     """
     inside = inside_of(values, mask)
-    return _measure(grid, order, inside)(only_inside(values, inside))
+    return _measure(grid, order, inside, modes)(only_inside(values, inside))
 
 
 def relative_error(
@@ -156,7 +162,7 @@ def published_h1(found: Tensor, reference: Tensor) -> Tensor:
     )
     numbers = [number.round() * (number.round() < PUBLISHED_CUT) for number in wave_numbers(steps)]
     weight = hermitian(shape[-1]) * (1 + sum(number**2 for number in numbers))
-    size, error = (_by_modes(part, weight.to(part)) for part in (reference, found - reference))
+    size, error = (weighted_modes(part, weight.to(part), len(shape)) for part in (reference, found - reference))
     return root(error / torch.where(size > 0, size, 1.0))
 
 
@@ -205,7 +211,9 @@ def wave_numbers(grid: Grid) -> list[Tensor]:
     return numbers
 
 
-def _measure(grid: Grid, order: float, inside: Tensor | None) -> Callable[[Tensor], Tensor]:
+def _measure(
+    grid: Grid, order: float, inside: Tensor | None, modes: Modes = weighted_modes
+) -> Callable[[Tensor], Tensor]:
     """Return what maps values, zero outside, to their squared norm."""
     if not -LIMIT <= order <= LIMIT:
         raise InputError(f"the order of a norm lies between {-LIMIT:g} and {LIMIT:g}, got {order:g}")
@@ -217,35 +225,27 @@ def _measure(grid: Grid, order: float, inside: Tensor | None) -> Callable[[Tenso
             squares = sum(number**2 for number in wave_numbers(grid))
             return hermitian(len(grid.points[-1])) * (1 + squares) ** order
 
-        return lambda values: _by_modes(values, grid.keep(("modes", order), values, weight))
+        return lambda values: modes(values, grid.keep(("modes", order), values, weight), len(grid.axes))
     if order != 1:
         why = "an axis is not periodic" if None in grid.periods else "points are left out"
         raise InputError(f"norms of order 0 and 1 exist on every grid; {why} here, so that there is none of {order:g}")
-    slopes = [_slope(grid, axis, inside) for axis in range(len(grid.axes))]
+    slopes = [_slope(grid, axis, inside, modes) for axis in range(len(grid.axes))]
     return lambda values: _mean(values.square(), inside) + sum(slope(values) for slope in slopes)
 
 
-def _slope(grid: Grid, axis: int, inside: Tensor | None) -> Callable[[Tensor], Tensor]:
+def _slope(grid: Grid, axis: int, inside: Tensor | None, modes: Modes) -> Callable[[Tensor], Tensor]:
     """Return what maps values to the mean square of their derivative along an axis."""
     period, size = grid.periods[axis], len(grid.points[axis])
     if period is None or inside is not None:
         difference = _difference(grid, axis, inside)
         return lambda values: _mean(difference(values).square(), inside)
 
-    def modes(values: Tensor) -> Tensor:
+    def slope(values: Tensor) -> Tensor:
         weight = grid.keep(("slope", axis), values, lambda: hermitian(size) * numbers**2)
-        return _by_modes(values.movedim(axis + 2, -1), weight, 1)
+        return modes(values.movedim(axis + 2, -1), weight, 1)
 
     numbers = torch.arange(size // 2 + 1, dtype=torch.float64) * (2 * math.pi / period)
-    return modes
-
-
-def _by_modes(values: Tensor, weight: Tensor, axes: int | None = None) -> Tensor:
-    """Return the sum of weight · |û|² over the modes of the last ``axes`` axes (all), averaged over the others."""
-    dims = tuple(range(2 if axes is None else values.ndim - axes, values.ndim))
-    modes = torch.view_as_real(torch.fft.rfftn(values, dim=dims, norm="forward")).square().sum(-1)
-    rest = math.prod(values.shape[2 : dims[0]])
-    return (modes * weight).sum(tuple(range(2, values.ndim))) / rest
+    return slope
 
 
 def hermitian(size: int) -> Tensor:

@@ -16,7 +16,7 @@ from pdeml.field import canonical_dims, grid_points
 from pdeml.problem import Problem
 from pdeml.reference.case import Case
 from pdeml.reference.evolution import make_evolution
-from pdeml.reference.method import Method, Progress
+from pdeml.reference.method import Batch, Method
 from pdeml.reference.solved import Solved
 from pdeml.reference.volumes.sides import Side, read_sides
 
@@ -58,23 +58,12 @@ class Characteristics(Method):
     def usual_grid(self, problem: Problem) -> dict[str, int]:
         return {name: 257 if name == problem.time else 2 for name in problem.names.coordinates}
 
-    def solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None = None,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-    ) -> list[TransportSolution]:
-        self.check(problem)
+    def _solve(self, batch: Batch) -> list[TransportSolution]:
         found = []
-        for done, case in enumerate(cases, 1):
-            found.append(self.solved(problem, case, grid, times, np.zeros(0)))
+        for number, case in enumerate(batch.cases):
+            found.append(self.solved(batch.problem, case, batch.grid, batch.times, np.zeros(0)))
             found[-1].check()
-            if progress:
-                progress(done / len(cases))
+            batch.part(number)(1.0)
         return found
 
     def solved(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +15,35 @@ from pdeml.reference.case import Case
 from pdeml.reference.solved import Solved
 from pdeml.spec import Options
 
-__all__ = ["Method", "Progress", "substeps"]
+__all__ = ["Batch", "Method", "Progress", "substeps"]
 
 Progress = Callable[[float], None]
 """Told now and then which share of the work, between 0 and 1, is done."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Instances of a problem to be solved, together where that is faster.
+
+    Args:
+        problem: one that is not refused.
+        cases: the instances, at least one.
+        grid: points along every coordinate.
+        times: increasing, where the solution is stored; None for a steady problem.
+        device: ``cpu`` or ``cuda``; methods that know only the former run there.
+        progress: told the share that is done.
+    """
+
+    problem: Problem
+    cases: Sequence[Case]
+    grid: Mapping[str, int]
+    times: np.ndarray | None
+    device: str
+    progress: Progress
+
+    def part(self, first: int, count: int = 1) -> Progress:
+        """Return what ``count`` cases, from the ``first`` on, report to: their progress is a part of the whole."""
+        return lambda share: self.progress((first + count * share) / len(self.cases))
 
 
 class Method(Options):
@@ -43,6 +69,9 @@ class Method(Options):
         plus one."""
 
     @abstractmethod
+    def _solve(self, batch: Batch) -> list[Solved]:
+        """Do what `solve` says."""
+
     def solve(
         self,
         problem: Problem,
@@ -67,6 +96,10 @@ class Method(Options):
             InputError: the problem, a grid or a time does not fit the method.
             DivergenceError: the numbers became infinite, or Newton's method did not converge.
         """
+        self.check(problem)
+        told = progress or (lambda share: None)
+        whole = self.full_grid(problem, grid)
+        return self._solve(Batch(problem, cases, whole, times, device, told)) if cases else []
 
     @abstractmethod
     def solved(

@@ -16,7 +16,7 @@ from pdeml.tensor.conditions import values_at
 from pdeml.tensor.equations import Equations
 from pdeml.tensor.factors import full_solver
 from pdeml.tensor.layout import Layout
-from pdeml.tensor.newton import GridFunction, Solve
+from pdeml.tensor.newton import Discrete, GridFunction, Solve
 from pdeml.tensor.reduced import Reduced, along, matrix_of, reduce
 from pdeml.tensor.separable import SeparablePart
 
@@ -37,7 +37,7 @@ class _NotSolved(DivergenceError):
     """GMRES does not converge."""
 
 
-class GridSystem:
+class GridSystem(Discrete):
     """Coefficients C (U, m_1, …, m_d) of U unknowns, as a `Discrete` system.
 
     The conditions are met by construction: with ``R_k`` the rows of the conditions across axis k and ``P_k`` a right
@@ -75,14 +75,6 @@ class GridSystem:
         self._values = [self._fitted(k, self._side_values(k)) for k in range(len(axes))]
         self._solve: Solve | None = None
         self._kept: tuple[np.ndarray, dict[Index, np.ndarray], Solve] | None = None
-
-    @property
-    def is_linear(self) -> bool:
-        return self.equations.is_linear
-
-    @property
-    def has_linear_part(self) -> bool:
-        return self.equations.linear is not None
 
     def start(self, base: np.ndarray | None) -> np.ndarray:
         """Return coefficients (U, m_1, …, m_d) that meet the conditions, near those of ``base``."""

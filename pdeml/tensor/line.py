@@ -16,7 +16,7 @@ from pdeml.tensor.conditions import functionals_at
 from pdeml.tensor.equations import Equations
 from pdeml.tensor.factors import sparse_solver
 from pdeml.tensor.layout import Ends, Layout, periodic_rows
-from pdeml.tensor.newton import GridFunction, Solve
+from pdeml.tensor.newton import Discrete, GridFunction, Solve
 from pdeml.tensor.reduced import matrix_of
 
 __all__ = ["LineSystem"]
@@ -41,7 +41,7 @@ class _Rows:
     residual: np.ndarray
 
 
-class LineSystem:
+class LineSystem(Discrete):
     """Coefficients (U, m) of U unknowns of one coordinate, as a `Discrete` system.
 
     Conditions may couple unknowns, and need not be linear. The matrix of a patched basis is sparse and factorised as
@@ -66,14 +66,6 @@ class LineSystem:
         self._matrices: list[dict[int, csr_array]] = [{} for _ in self._places]
         self._solve: Solve | None = None
         self._kept: tuple[np.ndarray, list[_Rows], Solve] | None = None
-
-    @property
-    def is_linear(self) -> bool:
-        return self.equations.is_linear
-
-    @property
-    def has_linear_part(self) -> bool:
-        return self.equations.linear is not None
 
     def start(self, base: np.ndarray | None) -> np.ndarray:
         """Return ``base``, or zero: Newton's method meets the conditions in its first step."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
 from pdeml.errors import DivergenceError
 from pdeml.lower import Index
+from pdeml.tensor.equations import Equations
 
 __all__ = ["Discrete", "GridFunction", "Progress", "Solve", "follow", "newton"]
 
@@ -33,32 +34,42 @@ NEAR = 0.25
 SMALLEST_SHARE = 1e-3
 
 
-class Discrete(Protocol):
+class Discrete(ABC):
     """Collocated equations ``linear part + share · rest = 0`` for an array of coefficients."""
+
+    equations: Equations
 
     @property
     def is_linear(self) -> bool:
         """Whether they are linear."""
+        return self.equations.is_linear
 
     @property
     def has_linear_part(self) -> bool:
         """Whether the linear part alone is a system of the same order."""
+        return self.equations.linear is not None
 
+    @abstractmethod
     def start(self, base: np.ndarray | None) -> np.ndarray:
         """Return coefficients near ``base`` (zero) from which to begin."""
 
+    @abstractmethod
     def residual(self, coefficients: np.ndarray, share: float) -> np.ndarray:
         """Return what shall vanish."""
 
+    @abstractmethod
     def linearise(self, coefficients: np.ndarray, share: float) -> tuple[np.ndarray, Solve]:
         """Return the residual, and what solves for the step that removes a residual."""
 
+    @abstractmethod
     def size(self, coefficients: np.ndarray) -> float:
         """Return the root mean square of the functions."""
 
+    @abstractmethod
     def contradiction(self, coefficients: np.ndarray) -> float:
         """Return by how much functions miss conditions that disagree where sides meet, relative to their size."""
 
+    @abstractmethod
     def recovered(self, function: GridFunction, at: np.ndarray) -> np.ndarray:
         """Return what the equations linearised at ``at`` make of the data of a function."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from pdeml.data import ArrayInfo, Coordinate, Schema, Writer
 
 LARGE = (200, 200)  # float64: more than 256 KiB, so that each sample is a chunk
+SAMPLES, SPLIT = 23, {"train": range(2, 16), "validation": range(16, 20), "test": range(20, 23)}
 ATTRS = {"title": "a test", "spec": "name: test\n", "seed": 7}
 
 

@@ -19,30 +19,14 @@ from pdeml.data.signature import Axis
 from pdeml.errors import FileFormatError, InputError
 from pdeml.problem import Problem
 
-from .making import DRIFT, expected, small_schema, write, write_drift
+from .making import DRIFT, SAMPLES, SPLIT, expected, small_schema, write, write_drift
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-SAMPLES, SPLIT = 23, {"train": range(2, 16), "validation": range(16, 20), "test": range(20, 23)}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def split(folder: Path) -> Path:
-    return write(folder / "split.h5", small_schema(), SAMPLES, SPLIT)
 
 
 @pytest.fixture(scope="module")
 def plain(folder: Path) -> Path:
     return write(folder / "plain.h5", small_schema(), SAMPLES)
-
-
-@pytest.fixture(scope="module")
-def drift(folder: Path) -> Path:
-    return write_drift(folder / "drift.h5", np.arange(10) / 10, 12)
 
 
 class Holding:

@@ -17,24 +17,7 @@ from pdeml.data.operator import OperatorData
 from pdeml.data.signature import March
 from pdeml.errors import InputError
 
-from .making import drift_schema, expected, small_schema, write, write_drift
-
-SAMPLES, SPLIT = 23, {"train": range(2, 16), "validation": range(16, 20), "test": range(20, 23)}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def split(folder: Path) -> Path:
-    return write(folder / "split.h5", small_schema(), SAMPLES, SPLIT)
-
-
-@pytest.fixture(scope="module")
-def drift(folder: Path) -> Path:
-    return write_drift(folder / "drift.h5", np.arange(10) / 10, 12)
+from .making import SPLIT, drift_schema, expected, small_schema, write
 
 
 def batches(data: OperatorData, kept: bool, size: int, world: int, **options: Any) -> list[dict[str, torch.Tensor]]:

@@ -45,7 +45,7 @@ RUNAWAY = {
 def test_is_refused_or_understood_quickly(name: str):
     names, text = RUNAWAY[name]
     assert len(text) < 10_000
-    start, message = time.perf_counter(), "understood without a message"
+    start, message = time.process_time(), "understood without a message"
     try:
         for residual in parse_equation(text, names).residuals(names):
             analyse(residual, names)
@@ -53,7 +53,7 @@ def test_is_refused_or_understood_quickly(name: str):
         message = str(error)
     assert "\n" not in message
     assert 10 < len(message) < 400
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 def test_powers_of_complex_sums_are_right():
@@ -84,7 +84,7 @@ def test_a_reference_is_compared_without_multiplying_out():
         equations=["u_t = (u + u_x + u_xx + x + t)**300"], coordinates={"x": [-1, 1], "t": [0, 1]}, time="t",
         unknowns=["u"], conditions=conditions,
     )  # fmt: skip
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match="cole-hopf"):
         named_reference("cole-hopf", problem)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS

@@ -32,7 +32,6 @@ def test_products_solutions_determinant_and_functions(sizes: list[int], batch: l
     torch.testing.assert_close(product.times(v).reshape(flat.shape), matrix @ flat)
     torch.testing.assert_close(product.solve(v).reshape(flat.shape), torch.linalg.solve(matrix, flat))
     assert product.log_determinant == pytest.approx(float(torch.linalg.slogdet(matrix)[1]), abs=1e-9)
-    assert product.jitters == (0.0,) * len(sizes)
     eigen = product.eigen()
     shifted = matrix + 0.3 * torch.eye(len(matrix), dtype=torch.float64)
     found = eigen.apply(1 / (eigen.values + 0.3), v).reshape(flat.shape)

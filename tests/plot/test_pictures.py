@@ -165,6 +165,23 @@ def test_histories_are_logarithmic_and_named() -> None:
     assert len(plot_history({}).axes) == 1
 
 
+def test_single_values_are_shown_with_the_final_ones() -> None:
+    one = {"estimate": ([1], [1e-9])}
+    (axes,) = plot_history(one, final={"residual of equation": 1e-7, "residual of u on boundary": 0.0}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "estimate",
+        "residual of equation",
+        "residual of u on boundary",
+    ]
+    assert [text.get_text() for text in axes.texts] == ["1.0e-09", "1.0e-07", "0"]
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [1e-9, 1e-7])
+    low, high = axes.get_xlim()
+    assert low < 1e-9 < 1e-7 < high
+    steps = np.arange(1, 4)
+    assert len(plot_history({"a": (steps, 1.0 / steps)}, {"b": (steps, 1.0 / steps)}, final={"c": 1.0}).axes) == 3
+    assert plot_history({}, final={"nothing": float("nan")}).axes[0].texts[0].get_text() == "nan"
+
+
 def test_a_spectrum_names_its_largest_lines_and_leaves_out_what_is_nothing():
     lines = [(20.0, 0.4, 0.5), (100.0, 0.1, 0.2), (3.0, 1e-12, 0.1), (55.0, 1e-5, 9.0)]
     figure = plot_frequencies({"x": lines, "y": []}, title="learnt")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from pdeml.errors import DivergenceError
 from pdeml.problem import Problem
 from pdeml.reference.case import Case
-from pdeml.reference.method import Method, Progress
+from pdeml.reference.method import Batch, Method
 from pdeml.reference.solved import Solved
 
 DECAY = """\
@@ -77,20 +77,11 @@ class Pretender(Method):
     def usual_grid(self, problem: Problem) -> dict[str, int]:
         return {"x": 65, "t": 9}
 
-    def solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None = None,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-    ) -> list[Solved]:
-        self.batches.append(len(cases))
-        if any(case.numbers["c"] > self.diverges_above for case in cases):
+    def _solve(self, batch: Batch) -> list[Solved]:
+        self.batches.append(len(batch.cases))
+        if any(case.numbers["c"] > self.diverges_above for case in batch.cases):
             raise DivergenceError("the numbers became infinite")
-        return [Pretended(problem, case, times) for case in cases]
+        return [Pretended(batch.problem, case, batch.times) for case in batch.cases]
 
     def solved(
         self, problem: Problem, case: Case, grid: Mapping[str, int], times: np.ndarray | None, array: np.ndarray

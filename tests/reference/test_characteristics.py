@@ -17,6 +17,8 @@ from pdeml.reference.case import Case
 from pdeml.reference.characteristics import Characteristics, TransportSolution
 from pdeml.sampling.functions import Function
 
+from .functions import Sine
+
 POINTS = np.random.default_rng(1).random((400, 2))
 INFLOW = pm.Dirichlet(u="sin(5*t)", on={"x": 0})
 
@@ -137,20 +139,10 @@ def test_a_rotation_in_two_dimensions_brings_everything_back() -> None:
     np.testing.assert_allclose(solved.at_space(points)["u"][1][~near], (turned + y)[~near], atol=1e-8)
 
 
-class Turning(Function):
-    """sin(k s) of one coordinate s."""
-
-    def __init__(self, over: str, rate: float):
-        self.over, self.rate = (over,), rate
-
-    def at(self, points: np.ndarray, index: Any = None) -> np.ndarray:
-        return np.sin(self.rate * points[:, 0])
-
-
 def test_input_functions_may_be_the_start_and_the_inflow() -> None:
     inputs = {"f": {"over": ["x"]}, "g": {"over": ["t"]}}
     problem = transport("u_t + u_x = 0", "f", pm.Dirichlet(u="g", on={"x": 0}), inputs=inputs)
-    found = solve(problem, 1, {"f": Turning("x", 5.0), "g": Turning("t", -5.0)}).evaluate(POINTS)["u"]
+    found = solve(problem, 1, {"f": Sine(("x",), 5.0), "g": Sine(("t",), -5.0)}).evaluate(POINTS)["u"]
     np.testing.assert_allclose(found, np.sin(5 * (POINTS[:, 0] - POINTS[:, 1])), atol=1e-13)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,23 +19,11 @@ from pdeml.reference import make_reference
 from pdeml.reference.case import Case
 from pdeml.reference.chebyshev import Chebyshev
 from pdeml.reference.chebyshev.basis import Basis, values_of
-from pdeml.sampling.functions import Function
+
+from .functions import Sine
 
 LINE = {"coordinates": {"x": (0, 1)}}
 PLANE = {"coordinates": {"x": (0, 1), "t": (0, 1)}, "time": "t"}
-
-
-@dataclass(frozen=True)
-class Sine(Function):
-    """``amplitude * sin(rate * z)`` of one coordinate."""
-
-    over: tuple[str, ...]
-    rate: float
-    amplitude: float = 1.0
-
-    def at(self, points: np.ndarray, index: Any = None) -> np.ndarray:
-        order = sum(index or ())
-        return self.amplitude * self.rate**order * np.sin(self.rate * points[:, 0] + order * np.pi / 2)
 
 
 def error(problem: Problem, exact: dict[str, str], points: int, **options: Any) -> float:

@@ -14,7 +14,7 @@ import pdeml as pm
 from pdeml.expr import parse
 from pdeml.problem import Problem
 from pdeml.reference import Case, Method, Refinement, Solved
-from pdeml.reference.method import substeps
+from pdeml.reference.method import Batch, substeps
 from pdeml.reference.refine import difference, error_estimate
 from pdeml.sampling.functions import Function
 
@@ -49,9 +49,9 @@ class Known(Method):
     def usual_grid(self, problem: Problem) -> dict[str, int]:
         return dict.fromkeys(problem.names.coordinates, 9)
 
-    def solve(self, problem, cases, grid, times=None, *, device="cpu", progress=None):
-        h = 1.0 / (grid["x"] - 1)
-        return [self.solved(problem, case, grid, times, np.array([self.size * h**self.rate])) for case in cases]
+    def _solve(self, batch: Batch) -> list[Wave]:
+        array = np.array([self.size / (batch.grid["x"] - 1) ** self.rate])
+        return [self.solved(batch.problem, case, batch.grid, batch.times, array) for case in batch.cases]
 
     def solved(self, problem: Problem, case: Case, grid, times, array) -> Wave:
         return Wave(problem, times, array)

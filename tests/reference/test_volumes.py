@@ -23,6 +23,7 @@ from pdeml.reference.volumes.solved import NodalSolution
 from pdeml.sampling.functions import Function
 
 from . import riemann
+from .functions import Sine
 
 
 def scalar(equation: str, initial: str, *sides: Any, x: tuple[float, float] = (0, 1), end: float = 1.0, **more: Any):
@@ -180,21 +181,11 @@ class Wave(Function):
         return (order == 0) + self.size * (2 * np.pi) ** order * np.sin(2 * np.pi * points[:, 0] + order * np.pi / 2)
 
 
-class Turning(Function):
-    """sin(k s) of one coordinate s."""
-
-    def __init__(self, over: str, rate: float):
-        self.over, self.rate = (over,), rate
-
-    def at(self, points: np.ndarray, index: Any = None) -> np.ndarray:
-        return np.sin(self.rate * points[:, 0])
-
-
 def test_input_functions_may_be_the_start_and_the_inflow() -> None:
     """u = sin(k(x - t)), whose start and inflow are functions of x and of t."""
     inputs = {"f": {"over": ["x"]}, "g": {"over": ["t"]}}
     problem = scalar("u_t + u_x = 0", "f", pm.Dirichlet(u="g", on={"x": 0}), end=0.5, inputs=inputs)
-    cases = [Case(problem, {"f": Turning("x", k), "g": Turning("t", -k)}) for k in (2.0, 5.0)]
+    cases = [Case(problem, {"f": Sine(("x",), k), "g": Sine(("t",), -k)}) for k in (2.0, 5.0)]
     for k, solved in zip((2, 5), FiniteVolumes().solve(problem, cases, {"x": 81}, np.array([0.5])), strict=True):
         np.testing.assert_allclose(solved.array[0, 0], np.sin(k * (solved.nodes["x"] - 0.5)), atol=2e-3)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from pdeml.reference.chebyshev.solved import InSpace, InTime
 from pdeml.reference.chebyshev.steady import breaks, marches, solve_steady
 from pdeml.reference.chebyshev.transient import pieces_of, solve_transient, unfit
 from pdeml.reference.evolution import make_evolution
-from pdeml.reference.method import Method, Progress
+from pdeml.reference.method import Batch, Method
 from pdeml.reference.solved import Solved
 
 __all__ = ["Chebyshev"]
@@ -79,37 +79,17 @@ class Chebyshev(Method):
             return {axis: 257 if marches(problem) else 33}
         return {axis: 33, time: 65}
 
-    def solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None = None,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-    ) -> list[Solved]:
-        self.check(problem)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found and told
-            return self._solve(problem, cases, grid, times, progress) if cases else []
-
-    def _solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None,
-        progress: Progress | None,
-    ) -> list[Solved]:
-        sizes = _checked(problem, self.full_grid(problem, grid))
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found and told
+    def _solve(self, batch: Batch) -> list[Solved]:
+        problem, cases, times = batch.problem, batch.cases, batch.times
+        sizes = _checked(problem, batch.grid)
         axis, time = axis_of(problem)
         if time is None:
             array, facts = solve_steady(problem, cases, sizes[axis], self.degree)[:, None], {}
-            if progress is not None:
-                progress(1.0)
+            batch.progress(1.0)
         else:
             times, space = _times(problem, times, sizes[time]), pieces_of(problem, sizes[axis], self.degree)
-            array, solves = solve_transient(problem, cases, space, sizes[time] - 1, times, self.stages, progress)
+            array, solves = solve_transient(problem, cases, space, sizes[time] - 1, times, self.stages, batch.progress)
             facts = {"steps": sizes[time] - 1, "stages": self.stages, "solves": solves}
         facts |= {"pieces": array.shape[3], "degrees_of_freedom": int(np.prod(array.shape[2:]))}
         return [self._found(problem, sizes, times, one, facts) for one in np.ascontiguousarray(array)]

@@ -15,8 +15,8 @@ __all__ = ["InSpace", "InTime"]
 
 
 @dataclass(frozen=True, eq=False)
-class InSpace(Solved):
-    """A solution along one space coordinate, steady or at some times.
+class _Pieces(Solved):
+    """Polynomials on the pieces of one coordinate.
 
     Args:
         array: Chebyshev coefficients (T, unknowns, pieces, M).
@@ -29,25 +29,17 @@ class InSpace(Solved):
     facts: Mapping[str, float | int | str]
     breaks: np.ndarray
 
+
+class InSpace(_Pieces):
+    """A solution along one space coordinate, steady or at some times."""
+
     def at_space(self, points: np.ndarray) -> dict[str, np.ndarray]:
         values = values_of(self.array, self.breaks, points[:, 0])
         return {name: values[:, k] for k, name in enumerate(self.problem.names.real_unknowns)}
 
 
-@dataclass(frozen=True, eq=False)
-class InTime(Solved):
-    """A solution of a problem whose only coordinate is time: polynomials in time, nothing is interpolated.
-
-    Args:
-        array: Chebyshev coefficients (1, unknowns, pieces, M).
-        breaks: ends of the pieces, increasing.
-    """
-
-    problem: Problem
-    times: np.ndarray | None
-    array: np.ndarray
-    facts: Mapping[str, float | int | str]
-    breaks: np.ndarray
+class InTime(_Pieces):
+    """A solution of a problem whose only coordinate is time: polynomials in time, nothing is interpolated; T is 1."""
 
     def at_space(self, points: np.ndarray) -> dict[str, np.ndarray]:
         values = self.evaluate(np.asarray(self.times, dtype=np.float64)[:, None])

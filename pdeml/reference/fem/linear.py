@@ -56,10 +56,12 @@ def multigrid(matrix: csc_array) -> LinearOperator:
         import pyamg
     except ImportError:
         raise InputError("so large a system needs pyamg: pip install 'pdeml[fem]'") from None
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csr_matrix, safely_cast_index_arrays
 
     sign = float(np.sign(matrix.diagonal().sum()))
-    hierarchy = pyamg.ruge_stuben_solver(csr_matrix(sign * csr_array(matrix)), max_coarse=500)
+    rows = csr_matrix(sign * csr_array(matrix))
+    rows.indices, rows.indptr = safely_cast_index_arrays(rows, np.int32)  # pyamg takes no others
+    hierarchy = pyamg.ruge_stuben_solver(rows, max_coarse=500)
     cycle = hierarchy.aspreconditioner(cycle="V")
     return LinearOperator(matrix.shape, matvec=lambda x: sign * cycle.matvec(x), dtype=np.float64)
 

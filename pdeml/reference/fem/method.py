@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import ClassVar, Literal
 
@@ -20,7 +20,7 @@ from pdeml.reference.fem.solution import GridSolved, MeshSolved
 from pdeml.reference.fem.space import make_space
 from pdeml.reference.fem.stencil import Stencil, StencilProblem, stencil_problem
 from pdeml.reference.fem.weak import Weak, make_weak
-from pdeml.reference.method import Method, Progress
+from pdeml.reference.method import Batch, Method, Progress
 from pdeml.reference.solved import Solved
 
 __all__ = ["FEM"]
@@ -73,25 +73,13 @@ class FEM(Method):
             size = int(np.clip(np.ceil(_ACROSS * extent / detail) + 1, size, _LARGEST))
         return {name: _TIME_SIZE if name == names.time else size for name in names.coordinates}
 
-    def solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None = None,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-    ) -> list[Solved]:
-        self.check(problem)
-        grid = self.full_grid(problem, grid)
+    def _solve(self, batch: Batch) -> list[Solved]:
         found: list[Solved] = []
-        for number, case in enumerate(cases):
-            share = None if progress is None else _share(progress, number, len(cases))
-            array, facts = self._solve(problem, case, grid, times, share)
-            found.append(self._solved(problem, grid, times, array, facts))
-            if progress is not None:
-                progress((number + 1) / len(cases))
+        for number, case in enumerate(batch.cases):
+            progress = batch.part(number)
+            array, facts = self._solve_one(batch, case, progress)
+            found.append(self._solved(batch.problem, batch.grid, batch.times, array, facts))
+            progress(1.0)
         return found
 
     def solved(
@@ -99,9 +87,10 @@ class FEM(Method):
     ) -> Solved:
         return self._solved(problem, self.full_grid(problem, grid), times, array, {})
 
-    def _solve(
-        self, problem: Problem, case: Case, grid: Mapping[str, int], times: np.ndarray | None, progress: Progress | None
+    def _solve_one(
+        self, batch: Batch, case: Case, progress: Progress
     ) -> tuple[np.ndarray, dict[str, float | int | str]]:
+        problem, grid, times = batch.problem, batch.grid, batch.times
         weak, conditions, form = _analysed(problem)
         counts = tuple(grid[name] for name in problem.names.space)
         if form is not None and self._on_grid(problem):
@@ -154,7 +143,3 @@ def _analysed(problem: Problem) -> tuple[Weak, Conditions, StencilProblem | None
     weak = make_weak(problem)
     conditions = sort_conditions(weak)
     return weak, conditions, stencil_problem(weak, conditions)
-
-
-def _share(progress: Progress, number: int, count: int) -> Progress:
-    return lambda share: progress((number + share) / count)

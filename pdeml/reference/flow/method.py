@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from pdeml.reference.flow.space import TaylorHood
 from pdeml.reference.flow.steady import solve_steady
 from pdeml.reference.flow.unsteady import solve_unsteady
 from pdeml.reference.mesh import grid_triangulation, mesh_of
-from pdeml.reference.method import Method, Progress
+from pdeml.reference.method import Batch, Method, Progress
 
 __all__ = ["NavierStokes"]
 
@@ -77,27 +77,12 @@ class NavierStokes(Method):
         }
         return {name: STEPS + 1 if name == problem.time else grid[name] for name in problem.names.coordinates}
 
-    def solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None = None,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-    ) -> list[SolvedFlow]:
-        self.check(problem)
-        grid = self.full_grid(problem, grid)
+    def _solve(self, batch: Batch) -> list[SolvedFlow]:
         found = []
-        for k, case in enumerate(cases):
-
-            def share(part: float, done: int = k) -> None:
-                if progress is not None:
-                    progress((done + part) / len(cases))
-
-            found.append(self._solve_one(problem, case, grid, times, share))
-            share(1.0)
+        for number, case in enumerate(batch.cases):
+            progress = batch.part(number)
+            found.append(self._solve_one(batch, case, progress))
+            progress(1.0)
         return found
 
     def solved(
@@ -107,9 +92,8 @@ class NavierStokes(Method):
         space = self._space(geometry, self.full_grid(problem, grid))
         return SolvedFlow(problem, recognise(problem), space, geometry, times, array)
 
-    def _solve_one(
-        self, problem: Problem, case: Case, grid: Mapping[str, int], times: np.ndarray | None, progress: Progress
-    ) -> SolvedFlow:
+    def _solve_one(self, batch: Batch, case: Case, progress: Progress) -> SolvedFlow:
+        problem, grid, times = batch.problem, batch.grid, batch.times
         geometry, time = case.problem.domain.space, case.problem.domain.time
         space = self._space(geometry, grid)
         model = make_model(space, case, self.subgrid, self.total_pressure)

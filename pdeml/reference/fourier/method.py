@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from pdeml.reference.fourier.refusal import reason_against
 from pdeml.reference.fourier.solved import FourierSolved
 from pdeml.reference.fourier.split import make_split
 from pdeml.reference.fourier.steppers import CarpenterKennedy, CoxMatthews, Heun, Stepper
-from pdeml.reference.method import Method, Progress
+from pdeml.reference.method import Batch, Method
 from pdeml.reference.solved import Solved
 
 __all__ = ["ETDRK4", "IMEX", "RK4CN", "Fourier"]
@@ -65,7 +65,12 @@ class Fourier(Method):
         return self.full_grid(problem, {})
 
     def full_grid(self, problem: Problem, grid: Mapping[str, int]) -> dict[str, int]:
-        """Return ``grid`` with what is left out: points from the initial data, steps that suit the points."""
+        """Return ``grid`` with what is left out: points from the initial data, steps that suit the points.
+
+        Raises:
+            InputError: ``grid`` names no coordinate, or too few points.
+        """
+        _check_grid(problem, grid)
         whole = {**dict(zip(problem.names.space, usual_sizes(problem), strict=True)), **grid}
         if problem.time not in grid:
             whole[problem.time or ""] = usual_steps(problem, _sizes(problem, whole)) + 1
@@ -79,29 +84,18 @@ class Fourier(Method):
             steps *= 2
         return {**finer, problem.time or "": steps + 1}
 
-    def solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None = None,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-    ) -> list[Solved]:
-        self.check(problem)
-        _check_grid(problem, grid)
-        whole = self.full_grid(problem, grid)
+    def _solve(self, batch: Batch) -> list[Solved]:
+        problem, cases = batch.problem, batch.cases
         split = make_split(problem)
-        stored = _checked_times(times, split.evolution.start, split.evolution.end)
-        sizes, steps = _sizes(problem, whole), int(whole[problem.time or ""]) - 1
-        modes = Modes(sizes, periods_of(problem)[1], self.dealias and split.products, device)
-        together = max(1, TOGETHER["cpu" if device == "cpu" else "cuda"] // (split.size * int(np.prod(sizes))))
+        stored = _checked_times(batch.times, split.evolution.start, split.evolution.end)
+        sizes, steps = _sizes(problem, batch.grid), int(batch.grid[problem.time or ""]) - 1
+        modes = Modes(sizes, periods_of(problem)[1], self.dealias and split.products, batch.device)
+        together = max(1, TOGETHER["cpu" if batch.device == "cpu" else "cuda"] // (split.size * int(np.prod(sizes))))
         found: list[Solved] = []
         for first in range(0, len(cases), together):
             group = cases[first : first + together]
             march = March(self.stepper, problem, group, modes)
-            arrays = march.run(stored, steps, _share(progress, first / len(cases), len(group) / len(cases)))
+            arrays = march.run(stored, steps, batch.part(first, len(group)))
             facts = {"steps": march.steps, "modes": int(np.prod([2 * m + 1 for m in modes.degrees]))}
             found += [FourierSolved(problem, stored, array, facts) for array in arrays]
         return found
@@ -169,8 +163,3 @@ def _check_grid(problem: Problem, grid: Mapping[str, int]) -> None:
 
 def _sizes(problem: Problem, grid: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(int(grid[name]) for name in problem.names.space)
-
-
-def _share(progress: Progress | None, done: float, part: float) -> Progress | None:
-    """Return what a group reports to: its own progress is a part of the whole."""
-    return None if progress is None else lambda fraction: progress(done + part * fraction)

@@ -11,7 +11,7 @@ from pydantic import Field
 from pdeml.errors import InputError
 from pdeml.problem import Problem
 from pdeml.reference.case import Case
-from pdeml.reference.method import Method, Progress
+from pdeml.reference.method import Batch, Method
 from pdeml.reference.volumes.law import ConservationLaw, conservation_law
 from pdeml.reference.volumes.march import March, initial_states
 from pdeml.reference.volumes.scheme import Scheme, node_axes
@@ -65,32 +65,26 @@ class FiniteVolumes(Method):
         space = {name: size + (name not in problem.periodic) for name in problem.names.space}
         return {name: space.get(name, 65) for name in problem.names.coordinates}
 
-    def solve(
-        self,
-        problem: Problem,
-        cases: Sequence[Case],
-        grid: Mapping[str, int],
-        times: np.ndarray | None = None,
-        *,
-        device: str = "cpu",
-        progress: Progress | None = None,
-    ) -> list[NodalSolution]:
-        self.check(problem)
-        law, axes = conservation_law(problem), self._axes(problem, grid)
+    def _solve(self, batch: Batch) -> list[NodalSolution]:
+        problem, cases, times = batch.problem, batch.cases, batch.times
+        law, axes = conservation_law(problem), self._axes(problem, batch.grid)
         name, start, end = problem.domain.time  # type: ignore[misc]
         stops = np.array([start, end]) if times is None else np.asarray(times, dtype=np.float64)
-        scheme = Scheme(law, read_sides(problem), cases, axes, device)
+        scheme = Scheme(law, read_sides(problem), cases, axes, batch.device)
         values = np.stack([_initial(law, case, axes) for case in cases], 1)
-        state, now = initial_states(values, scheme, start, device)
+        state, now = initial_states(values, scheme, start, batch.device)
         if not bool(scheme.admissible(state, now).all()):
             raise InputError(
                 "the equations are not hyperbolic at the start: the speeds of their waves, the eigenvalues of the flux "
                 "Jacobian, are not all real and finite there"
             )
-        widest = (end - start) / max(1, self.full_grid(problem, grid)[name] - 1)
+        widest = (end - start) / max(1, batch.grid[name] - 1)
         march = March(scheme, self.cfl, widest, end - start)
-        tell = (lambda at: progress((at - start) / (end - start))) if progress else (lambda at: None)
         stored = [state]
+
+        def tell(at: float) -> None:
+            batch.progress((at - start) / (end - start))
+
         for stop in stops:
             state, now = march.to(float(stop), state, now, tell)
             stored.append(state)
