@@ -61,7 +61,8 @@ lint: $(READY) ## style and import direction
 accuracy: $(READY) ## accuracy table; make accuracy ROWS='burgers burgers-fno' SEEDS='0 1'
 	$(BIN)/python benchmarks/all_accuracy.py $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-bench: $(READY) ## speed, memory, orders of convergence, flows, sampling, coverage (4 GiB of free disk)
+bench: $(READY) ## speed, memory, kernels, orders of convergence, flows, sampling, coverage (4 GiB of free disk)
+	$(BIN)/python -m pdeml_kernels.bench --write
 	$(BIN)/python benchmarks/bench_jets.py
 	$(BIN)/python benchmarks/bench_spectral.py
 	$(BIN)/python benchmarks/bench_orders.py

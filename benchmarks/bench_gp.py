@@ -2,8 +2,8 @@
 
 Poisson's equation with waves of 100 radians per unit, n x n points, 30 components along each coordinate: one evaluation
 of the objective with its gradient, on two threads, each size in a process of its own. Lines are added to gp_cost.csv,
-and the picture gp_cost.png is drawn. The exit code is 1 if 400 x 400 points take more than 0.3 s, 1000 x 1000 more than
-4 s, or any more than 2 GB.
+the picture gp_cost.png is drawn, and README.md says what the largest grid took. The exit code is 1 if 400 x 400 points
+take more than 0.3 s, 1000 x 1000 more than 4 s, or any more than 2 GB.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import torch
 from calibration import THREADS, matmul_rate
 from records import Origin, append, origin, read
 from rich.console import Console
+from tables import replace_between
 
 from pdeml.gp.joint import JointObjective
 from pdeml.gp.kernels import ProductKernel, spectral_mixture
@@ -55,6 +56,7 @@ def main(
     *,
     csv: Path = FOLDER / "gp_cost.csv",
     picture: Path = FOLDER / "gp_cost.png",
+    readme: Path = FOLDER.parent / "README.md",
     sizes: Sequence[int] = SIZES,
 ) -> int:
     """Measure, show and record. Returns the exit code."""
@@ -70,6 +72,7 @@ def main(
         append(csv, lines[-1])
         console.print(f"{n} x {n}: {lines[-1].seconds:.3f} s, peak {lines[-1].megabytes:.0f} MB")
     _draw(lines, picture)
+    replace_between(readme, "joint", readme_text(newest(csv)))
     late = [line for line in lines if line.seconds > SECONDS.get(line.n, math.inf) or line.megabytes > MEGABYTES]
     return int(bool(late))
 
@@ -96,6 +99,19 @@ def measure(n: int) -> dict[str, float]:
 def newest(csv: Path = FOLDER / "gp_cost.csv") -> list[Measured]:
     """Return the last line of each size, smallest first."""
     return sorted({line.n: line for line in read(csv, Measured)}.values(), key=lambda line: line.n)
+
+
+def readme_text(lines: Sequence[Measured]) -> str:
+    """Return what the largest grid took, in words."""
+    if not lines:
+        return "Nothing has been measured yet: `make bench`."
+    last = lines[-1]
+    return (
+        f"On a grid of {last.n} x {last.n} points the published joint objective (`mode: map`), with its gradient,\n"
+        f"takes {last.seconds:.2f} s and {last.megabytes / 1000:.1f} GB ([growth](benchmarks/gp_cost.png)). "
+        f"Measured: {last.date.split(' ')[0]}, {last.machine}; pdeml {last.version}.\n"
+        "Written by `benchmarks/bench_gp.py`."
+    )
 
 
 def _draw(lines: Sequence[Measured], path: Path) -> None:

@@ -7,7 +7,7 @@ of the batch are written with care: no graph is kept that nothing needs, and no 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,28 +25,40 @@ VISCOSITY = 0.01 / torch.pi
 """Of Burgers' equation in the library."""
 
 Gradient = Callable[[Tensor], Tensor]
-"""Values (N,) at the points -> their gradients (N, 2)."""
+"""Values (N,) at the points -> their gradients (N, D)."""
 
-Residual = Callable[[Tensor, Tensor, Gradient, Gradient], Tensor]
-"""(values (N,), points (N, 2), gradient, gradient without a graph for more) -> residual (N,)."""
+Residual = Callable[[Tensor, Tensor, Gradient, Gradient], tuple[Tensor, ...]]
+"""(values (N, U), points (N, D), gradient, gradient without a graph for more) -> residuals, each (N,)."""
 
 
-def _burgers(u: Tensor, _: Tensor, gradient: Gradient, last: Gradient) -> Tensor:
+def _burgers(values: Tensor, _: Tensor, gradient: Gradient, last: Gradient) -> tuple[Tensor, ...]:
+    u = values[:, 0]
     slope = gradient(u)
-    return slope[:, 1] + u * slope[:, 0] - VISCOSITY * last(slope[:, 0])[:, 0]
+    return (slope[:, 1] + u * slope[:, 0] - VISCOSITY * last(slope[:, 0])[:, 0],)
 
 
-def _poisson(u: Tensor, x: Tensor, gradient: Gradient, last: Gradient) -> Tensor:
-    slope = gradient(u)
+def _poisson(values: Tensor, x: Tensor, gradient: Gradient, last: Gradient) -> tuple[Tensor, ...]:
+    slope = gradient(values[:, 0])
     source = 2 * torch.pi**2 * torch.sin(torch.pi * x[:, 0]) * torch.sin(torch.pi * x[:, 1])
-    return -last(slope[:, 0])[:, 0] - last(slope[:, 1])[:, 1] - source
+    return (-last(slope[:, 0])[:, 0] - last(slope[:, 1])[:, 1] - source,)
 
 
-def _kuramoto_sivashinsky(u: Tensor, _: Tensor, gradient: Gradient, last: Gradient) -> Tensor:
+def _navier_stokes(values: Tensor, _: Tensor, gradient: Gradient, last: Gradient) -> tuple[Tensor, ...]:
+    u, v, p = values.unbind(1)
+    of_u, of_v, of_p = gradient(u), gradient(v), last(p)
+    rows = []
+    for slope, push in ((of_u, of_p[:, 0]), (of_v, of_p[:, 1])):
+        spread = last(slope[:, 0])[:, 0] + last(slope[:, 1])[:, 1]
+        rows.append(slope[:, 2] + u * slope[:, 0] + v * slope[:, 1] + push - 0.01 * spread)
+    return (*rows, of_u[:, 0] + of_v[:, 1])
+
+
+def _kuramoto_sivashinsky(values: Tensor, _: Tensor, gradient: Gradient, last: Gradient) -> tuple[Tensor, ...]:
+    u = values[:, 0]
     slope = gradient(u)
     second = gradient(slope[:, 0])[:, 0]
     third = gradient(second)[:, 0]
-    return slope[:, 1] + u * slope[:, 0] + second + last(third)[:, 0]
+    return (slope[:, 1] + u * slope[:, 0] + second + last(third)[:, 0],)
 
 
 def _make_kuramoto_sivashinsky() -> Problem:
@@ -56,6 +68,20 @@ def _make_kuramoto_sivashinsky() -> Problem:
         unknowns="u",
         equations="u_t + u*u_x + u_xx + u_xxxx = 0",
         conditions=[Initial(u="-sin(pi*x)"), Dirichlet(u=0)],
+    )
+
+
+def _make_navier_stokes() -> Problem:
+    return Problem(
+        coordinates={"x": (0, 1), "y": (0, 1), "t": (0, 1)},
+        time="t",
+        unknowns=["u", "v", "p"],
+        equations=[
+            "u_t + u*u_x + v*u_y = -p_x + 0.01*(u_xx + u_yy)",
+            "v_t + u*v_x + v*v_y = -p_y + 0.01*(v_xx + v_yy)",
+            "u_x + v_y = 0",
+        ],
+        conditions=[Initial(u="sin(pi*x)", v="sin(pi*y)"), Dirichlet(u=0, v=0)],
     )
 
 
@@ -73,6 +99,7 @@ CASES = {
     for case in (
         Case("burgers", lambda: library.load("burgers"), _burgers),
         Case("poisson", lambda: library.load("poisson"), _poisson),
+        Case("navier-stokes", _make_navier_stokes, _navier_stokes),
         Case("kuramoto-sivashinsky", _make_kuramoto_sivashinsky, _kuramoto_sivashinsky),
     )
 }
@@ -87,24 +114,26 @@ class PreparedCase:
         system: the residual system of pdeml, the equation alone.
         network: between the scaled coordinates and the unknown.
         theta: parameters (P,).
-        points: (N, 2).
-        middle, half: of the coordinates' intervals, (2,): the network sees ``(x - middle) / half``.
-        unit: size of the unknown, which multiplies the network.
-        row_scale: (N,), what pdeml multiplies the residual by.
+        compiled: the system, with activations compiled by inductor.
+        points: (N, D).
+        middle, half: of the coordinates' intervals, (D,): the network sees ``(x - middle) / half``.
+        unit: sizes of the unknowns, which multiply the network, (U,).
+        row_scale: (M, N), what pdeml multiplies the residuals by.
     """
 
     case: Case
     system: ResidualSystem
     network: MLP
     theta: Tensor
+    compiled: ResidualSystem
     points: Tensor
     middle: Tensor
     half: Tensor
-    unit: float
+    unit: Tensor
     row_scale: Tensor
 
     def jets(self) -> Tensor:
-        """Return the residual (N,) by jets."""
+        """Return the residuals (M N,) by jets."""
         return self.system.residual(self.theta)
 
     def jacobian(self) -> Tensor:
@@ -115,8 +144,12 @@ class PreparedCase:
         """Return the gradient (P,) of half the sum of squares by jets and one reverse sweep."""
         return self.system.gradient(self.theta)[1]
 
+    def compiled_gradient(self) -> Tensor:
+        """Return the same with compiled activations."""
+        return self.compiled.gradient(self.theta)[1]
+
     def nested(self) -> Tensor:
-        """Return the residual (N,) by nested reverse mode over all points at once, as PINNs commonly do."""
+        """Return the residuals (M N,) by nested reverse mode over all points at once, as PINNs commonly do."""
         return self._nested(self.theta, keep=False).detach()
 
     def nested_gradient(self) -> Tensor:
@@ -172,7 +205,7 @@ class PreparedCase:
         return self._per_point(residual)
 
     def _per_point(self, residual: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-        return vmap(grad(residual), in_dims=(None, 0, 0))(self.theta, self.points, self.row_scale)
+        return vmap(grad(residual), in_dims=(None, 0, 0))(self.theta, self.points, self.row_scale[0])
 
     def _nested(self, theta: Tensor, keep: bool) -> Tensor:
         """Return the residual; ``keep`` a graph through it, for derivatives by theta."""
@@ -184,8 +217,8 @@ class PreparedCase:
         def last(f: Tensor) -> Tensor:
             return torch.autograd.grad(f.sum(), points, retain_graph=True, create_graph=keep)[0]
 
-        u = self._network(theta, points)[:, 0]
-        return self.case.nested(u, points, gradient, last) * self.row_scale
+        residuals = self.case.nested(self._network(theta, points), points, gradient, last)
+        return (torch.stack(residuals) * self.row_scale).reshape(-1)
 
     def _network(self, theta: Tensor, points: Tensor) -> Tensor:
         values = (points - self.middle) / self.half
@@ -202,7 +235,10 @@ def prepare(case: Case, count: int, width: int = 20, depth: int = 3, seed: int =
     equation = statements(problem, scales, lift.exact)[0]
     drawn = sample(equation.region, count, "sobol", (seed, 5))
     points, weights = torch.as_tensor(drawn.x), torch.as_tensor(drawn.weights)
-    block = make_block(equation, ansatz, points, weights, None)
+    system, compiled = (
+        ResidualSystem((make_block(equation, own, points, weights, None),), ansatz.parameter_count)
+        for own in (ansatz, replace(ansatz, kernels="inductor"))
+    )
     generator = torch.Generator().manual_seed(seed)
     theta = ansatz.network.initial(generator)
     theta = theta + 0.1 * torch.randn(len(theta), generator=generator, dtype=torch.float64)
@@ -210,12 +246,13 @@ def prepare(case: Case, count: int, width: int = 20, depth: int = 3, seed: int =
     low, high = bounds.unbind(1)
     return PreparedCase(
         case=case,
-        system=ResidualSystem((block,), ansatz.parameter_count),
+        system=system,
         network=ansatz.network,
         theta=theta,
+        compiled=compiled,
         points=points,
         middle=(low + high) / 2,
         half=(high - low) / 2,
-        unit=float(ansatz.factor[0]),
-        row_scale=block.roots / block.scales[0],
+        unit=torch.tensor([float(unit) for unit in ansatz.factor], dtype=torch.float64),
+        row_scale=system.blocks[0].roots / system.blocks[0].scales[:, None],
     )

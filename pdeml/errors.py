@@ -1,6 +1,7 @@
 """Every error pdeml raises on purpose: one tree, messages that say what was given, what is allowed, what to do.
 
-``InputError`` is the user's to mend (exit code 2); ``RunError`` happened while running (exit code 1).
+``InputError`` is the user's to mend (exit code 2); ``RunError`` happened while running (exit code 1). ``Interrupted``
+alone stands outside the tree: as any Ctrl-C, no ``except Exception`` stops it.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 __all__ = [
     "DivergenceError",
     "ExpressionError",
     "FileFormatError",
     "InputError",
+    "Interrupted",
     "PdemlError",
     "RunError",
     "did_you_mean",
@@ -57,6 +60,19 @@ class RunError(PdemlError, RuntimeError):
 
 class DivergenceError(RunError):
     """The iteration produced NaN, infinity or ever-growing residuals."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while solving.
+
+    Args:
+        reason: what interrupted it, and when.
+        solution: what was found up to then.
+    """
+
+    def __init__(self, reason: str, solution: Any):
+        super().__init__(f"{reason}; what was found so far is this error's 'solution'")
+        self.solution = solution
 
 
 def format_path(path: tuple[str | int, ...]) -> str:

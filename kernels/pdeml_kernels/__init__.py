@@ -9,31 +9,58 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pdeml_kernels.block import fourier_block
-    from pdeml_kernels.dispatch import spectral_kernels
-    from pdeml_kernels.pointwise import fourier_layer, pointwise_mlp
+    from pdeml_kernels.dispatch import grid_kernels, mixture_kernels, residual_kernels, spectral_kernels
+    from pdeml_kernels.grid import grid_residual, grid_residual_values, weighted_modes
+    from pdeml_kernels.mixture import mixture_derivatives, mixture_matrices
+    from pdeml_kernels.pointwise import LayerWeights, fourier_layer, pointwise_mlp
+    from pdeml_kernels.residual import residual_linearised, residual_loss, residual_rows
     from pdeml_kernels.spectral import kept_modes, spectral_analysis, spectral_conv, spectral_synthesis
 
 _HOMES = {
+    "LayerWeights": "pdeml_kernels.pointwise",
     "fourier_block": "pdeml_kernels.block",
     "fourier_layer": "pdeml_kernels.pointwise",
+    "grid_kernels": "pdeml_kernels.dispatch",
+    "grid_residual": "pdeml_kernels.grid",
+    "grid_residual_values": "pdeml_kernels.grid",
     "kept_modes": "pdeml_kernels.spectral",
+    "mixture_derivatives": "pdeml_kernels.mixture",
+    "mixture_kernels": "pdeml_kernels.dispatch",
+    "mixture_matrices": "pdeml_kernels.mixture",
     "pointwise_mlp": "pdeml_kernels.pointwise",
+    "residual_kernels": "pdeml_kernels.dispatch",
+    "residual_linearised": "pdeml_kernels.residual",
+    "residual_loss": "pdeml_kernels.residual",
+    "residual_rows": "pdeml_kernels.residual",
     "spectral_analysis": "pdeml_kernels.spectral",
     "spectral_conv": "pdeml_kernels.spectral",
     "spectral_kernels": "pdeml_kernels.dispatch",
     "spectral_synthesis": "pdeml_kernels.spectral",
+    "weighted_modes": "pdeml_kernels.grid",
 }
 
 __all__ = [
+    "LayerWeights",
     "available",
     "fourier_block",
     "fourier_layer",
+    "grid_kernels",
+    "grid_residual",
+    "grid_residual_values",
     "kept_modes",
+    "mixture_derivatives",
+    "mixture_kernels",
+    "mixture_matrices",
     "pointwise_mlp",
+    "residual_kernels",
+    "residual_linearised",
+    "residual_loss",
+    "residual_rows",
     "spectral_analysis",
     "spectral_conv",
     "spectral_kernels",
     "spectral_synthesis",
+    "weighted_modes",
 ]
 
 

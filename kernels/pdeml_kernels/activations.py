@@ -37,19 +37,41 @@ def gaussian(order: int) -> tuple[float, ...]:
     return tuple(a - b for a, b in zip(slope, (0.0, *below), strict=True))
 
 
+@lru_cache(maxsize=32)
+def _of_slope(order: int) -> tuple[float, ...]:
+    """Return p with ``tanh^(order) = p(s)`` for odd orders and ``t p(s)`` for even ones, t = tanh and s = 1 − t².
+
+    From s' = −2 t s and t² = 1 − s. It has half as many coefficients as the polynomial in t.
+    """
+    if order == 1:
+        return (0.0, 1.0)
+    below = _of_slope(order - 1)
+    slope = [i * a for i, a in enumerate(below)][1:]
+    if order % 2 == 0:
+        return (0.0, *(-2 * a for a in slope))
+    parts = zip((0.0, *below), (0.0, *slope, 0.0), (0.0, 0.0, *slope), strict=True)
+    return tuple(a - 2 * b + 2 * c for a, b, c in parts)
+
+
 def _horner(coefficients: Sequence[float], x: Tensor) -> Tensor:
-    result = torch.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        result = result * x
+    """Return a polynomial of degree one and more; differentiable by autograd, although sums are made in place."""
+    result = coefficients[-1] * x
+    for power, coefficient in enumerate(reversed(coefficients[:-1])):
+        if power:
+            result = result * x
         if coefficient:
-            result = result + coefficient
+            result += coefficient
     return result
 
 
 def tanh(h: Tensor, order: int) -> list[Tensor]:
     """Hyperbolic tangent: σ' = 1 − σ²."""
     t = torch.tanh(h)
-    return [t, *(_horner(autonomous(m, (1.0, 0.0, -1.0)), t) for m in range(1, order + 1))]
+    if order == 0:
+        return [t]
+    s = 1 - t * t
+    higher = [_horner(_of_slope(m), s) for m in range(2, order + 1)]
+    return [t, s, *(p if m % 2 else t * p for m, p in enumerate(higher, start=2))]
 
 
 def sin(h: Tensor, order: int) -> list[Tensor]:

@@ -24,6 +24,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pdeml_kernels.constants import constant
+
 __all__ = [
     "Weights",
     "add_last",
@@ -33,6 +35,8 @@ __all__ = [
     "by_matrix",
     "channels_last",
     "frequencies",
+    "last_basis",
+    "leading_basis",
     "synthesise",
     "synthesise_last",
     "synthesise_leading",
@@ -145,7 +149,7 @@ def _forward_last(x: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
 def analyse_last(x: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
     """Transform the last axis of real (batch, n, R): (batch, 2·K, R)."""
     if by_matrix(n, kept, last=True):
-        return _product(_last_basis(n, kept, weights, x.dtype, x.device).T, x)
+        return _product(last_basis(n, kept, weights, x.dtype, x.device).T, x)
     spectrum = torch.fft.rfft(x, dim=1)[:, :kept]
     scale = _last_weights(n, kept, weights, x.dtype, x.device)[:, None]
     found = x.new_empty(len(x), 2 * kept, x.shape[-1])
@@ -157,9 +161,9 @@ def analyse_last(x: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
 def synthesise_last(modes: Tensor, n: int, kept: int, weights: Weights) -> Tensor:
     """Apply the adjoint of `analyse_last`: from (batch, 2·K, R) to (batch, n, R)."""
     if by_matrix(n, kept, last=True):
-        return _product(_last_basis(n, kept, weights, modes.dtype, modes.device), modes)
+        return _product(last_basis(n, kept, weights, modes.dtype, modes.device), modes)
     scale = _last_weights(n, kept, weights, modes.dtype, modes.device)[:, None] / 2
-    own = [0, kept - 1] if 2 * (kept - 1) == n else [0]
+    own = slice(0, None, kept - 1) if 2 * (kept - 1) == n else slice(0, 1)
     scale[own] *= 2
     # Of full length, as the transform would have to copy it otherwise.
     spectrum = modes.new_zeros(len(modes), n // 2 + 1, modes.shape[-1], dtype=modes.dtype.to_complex())
@@ -174,7 +178,7 @@ def synthesise_last(modes: Tensor, n: int, kept: int, weights: Weights) -> Tenso
 def add_last(field: Tensor, modes: Tensor, n: int, kept: int, weights: Weights) -> None:
     """Add what `synthesise_last` makes of the modes to a field (batch, n, R)."""
     if by_matrix(n, kept, last=True):
-        basis = _last_basis(n, kept, weights, modes.dtype, modes.device)
+        basis = last_basis(n, kept, weights, modes.dtype, modes.device)
         field.baddbmm_(basis.expand(len(modes), -1, -1), modes)
     else:
         field += synthesise_last(modes, n, kept, weights)
@@ -183,7 +187,7 @@ def add_last(field: Tensor, modes: Tensor, n: int, kept: int, weights: Weights) 
 def _forward(pairs: Tensor, n: int, kept: int, *, mean: bool) -> Tensor:
     """Transform (batch, n·2, R) to (batch, 2·K, R)."""
     if by_matrix(n, kept, last=False):
-        return _product(_basis(n, kept, mean, pairs.dtype, pairs.device), pairs)
+        return _product(leading_basis(n, kept, mean, pairs.dtype, pairs.device), pairs)
     real, imaginary = pairs.unflatten(1, (n, 2)).unbind(2)
     found = torch.fft.fft(torch.complex(real, imaginary), dim=1, norm="forward" if mean else "backward")
     found = found.index_select(1, _places(n, kept, pairs.device))
@@ -193,7 +197,7 @@ def _forward(pairs: Tensor, n: int, kept: int, *, mean: bool) -> Tensor:
 def _inverse(pairs: Tensor, n: int, kept: int, *, mean: bool) -> Tensor:
     """Apply the adjoint of `_forward`: from (batch, 2·K, R) to (batch, n·2, R)."""
     if by_matrix(n, kept, last=False):
-        return _product(_basis(n, kept, mean, pairs.dtype, pairs.device).T, pairs)
+        return _product(leading_basis(n, kept, mean, pairs.dtype, pairs.device).T, pairs)
     real, imaginary = pairs.unflatten(1, (2, kept)).unbind(1)
     spectrum = pairs.new_zeros(len(pairs), n, pairs.shape[-1], dtype=pairs.dtype.to_complex())
     spectrum.index_copy_(1, _places(n, kept, pairs.device), torch.complex(real, imaginary))
@@ -210,35 +214,38 @@ def _product(matrix: Tensor, batch: Tensor) -> Tensor:
     return torch.bmm(matrix.expand(len(batch), -1, -1), batch)
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)
-def _last_basis(n: int, kept: int, weights: Weights, dtype: torch.dtype, device: torch.device) -> Tensor:
+@constant
+def last_basis(n: int, kept: int, weights: Weights, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return w cos θ and −w sin θ: (n, 2·K)."""
-    theta = _angles(n, torch.arange(kept), device).T
+    theta = _angles(n, torch.arange(kept, device=device)).T
     scale = _last_weights(n, kept, weights, torch.float64, device)
     return torch.cat((theta.cos() * scale, -theta.sin() * scale), dim=1).to(dtype)
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)
-def _basis(n: int, kept: int, mean: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
+@constant
+def leading_basis(n: int, kept: int, mean: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the real form of exp(−iθ), from (n, 2) to (2, K): (2·K, n·2)."""
-    theta = _angles(n, torch.tensor(frequencies(kept)), device)
+    theta = _angles(n, _frequencies(kept, device))
     cosine, sine = theta.cos(), theta.sin()
     rows = torch.stack((torch.stack((cosine, sine), dim=-1), torch.stack((-sine, cosine), dim=-1)))
     return (rows.flatten(0, 1).flatten(1) / (n if mean else 1)).to(dtype)
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)
+@constant
 def _places(n: int, kept: int, device: torch.device) -> Tensor:
     """Return where the kept frequencies stand in the output of an FFT."""
-    return torch.tensor(frequencies(kept), device=device) % n
+    return _frequencies(kept, device) % n
 
 
-def _angles(n: int, frequency: Tensor, device: torch.device) -> Tensor:
+def _frequencies(kept: int, device: torch.device) -> Tensor:
+    own = frequencies(kept)
+    return torch.arange(own.start, own.stop, device=device)
+
+
+def _angles(n: int, frequency: Tensor) -> Tensor:
     """Return θ, reduced exactly to one period: (K, n)."""
-    return (frequency[:, None] * torch.arange(n) % n).to(device, torch.float64) * (2 * math.pi / n)
+    point = torch.arange(n, device=frequency.device)
+    return (frequency[:, None] * point % n).to(torch.float64) * (2 * math.pi / n)
 
 
 def _last_weights(n: int, kept: int, weights: Weights, dtype: torch.dtype, device: torch.device) -> Tensor:

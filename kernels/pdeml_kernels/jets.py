@@ -7,6 +7,7 @@ sums of partial derivatives. What the channels mean is said by the `Chain`: the 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,7 +52,7 @@ def decoded(chain: str) -> Chain:
 
 def highest(chain: Chain) -> int:
     """Return how often the outer function is differentiated at most."""
-    return max((term.order for terms in chain for term in terms), default=1 if chain else 0)
+    return max([1 if chain else 0, *(term.order for terms in chain for term in terms)])
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ class Composition:
         inner: the jet h, (K, N, F).
         outer: ``σ^(m)(h)`` for m = 0 … order + 1.
         bell: per channel k ≥ 1, ``{m: B_{k,m}}`` so that ``out[k] = Σ_m σ^(m) B_{k,m}``; m = 1 is ``h[k]`` itself.
+        apart: whether channels are made one by one and put together at the end, see `compose`.
     """
 
     chain: Chain
     inner: Tensor
     outer: Sequence[Tensor]
     bell: tuple[dict[int, Tensor], ...]
+    apart: bool = False
 
     def pullback(self, adjoint_KNF: Tensor) -> Tensor:
         """Map cotangents of the output's channels to cotangents of the input's, point by point.
@@ -79,20 +82,25 @@ class Composition:
         Returns: (K, N, F).
         """
         h, outer = self.inner, self.outer
-        result = adjoint_KNF * outer[1]
-        for k, terms in enumerate(self.chain, start=1):
-            bell = self.bell[k - 1]
-            result[0] += adjoint_KNF[k] * sum(outer[m + 1] * polynomial for m, polynomial in bell.items())
+        result = _scaled(adjoint_KNF, outer[1], self.apart)
+        slopes: dict[int, Tensor] = {}  # m: Σ_k adjoint[k] B_{k,m}
+        for adjoint, terms, bell in zip(adjoint_KNF[1:], self.chain, self.bell, strict=True):
+            for m, polynomial in bell.items():
+                slopes[m] = slopes[m].addcmul_(adjoint, polynomial) if m in slopes else adjoint * polynomial
+            towards = {m: adjoint * outer[m] for m in bell if m > 1}
             for term in terms:
-                common = (term.coefficient * adjoint_KNF[k]) * outer[term.order]
-                for position, factor in enumerate(term.factors):
-                    others = term.factors[:position] + term.factors[position + 1 :]
-                    result[factor] += common * _product(h, others)
-        return result
+                for factor, count in Counter(term.factors).items():
+                    others = list(term.factors)
+                    others.remove(factor)
+                    product, weight = _product(h, others), term.coefficient * count
+                    result[factor].addcmul_(towards[term.order], product, value=weight)
+        for m, slope in slopes.items():
+            result[0].addcmul_(outer[m + 1], slope)
+        return _joined(result)
 
 
 def compose(
-    h_KNF: Tensor, chain: Chain, derivatives: Derivatives, order: int | None = None
+    h_KNF: Tensor, chain: Chain, derivatives: Derivatives, order: int | None = None, apart: bool = False
 ) -> tuple[Tensor, Composition]:
     """Return the jet of ``σ(h)`` by Faà di Bruno's formula, and what its reverse sweep needs.
 
@@ -101,19 +109,28 @@ def compose(
         chain: the rule.
         derivatives: σ and its derivatives.
         order: how many of them are formed; one more than `highest` if `Composition.pullback` will be called.
+        apart: make channels one by one and put them together at the end: compilers fuse that. Otherwise they lie in
+            one tensor from the start, which takes fewer passes over memory.
     """
     outer = derivatives(h_KNF[0], highest(chain) if order is None else order)
-    channels, bells = [outer[0]], []
+    if not chain:
+        return outer[0][None], Composition(chain, h_KNF, outer, ())
+    channels, bells = _scaled(h_KNF, outer[1], apart), []
+    channels[0] = outer[0]
     for k, terms in enumerate(chain, start=1):
         bell: dict[int, Tensor] = {1: h_KNF[k]}
         for term in terms:
             product = _product(h_KNF, term.factors)
             if term.coefficient != 1.0:
-                product = term.coefficient * product
-            bell[term.order] = bell[term.order] + product if term.order in bell else product
-        channels.append(sum(outer[m] * polynomial for m, polynomial in bell.items()))
+                product *= term.coefficient
+            bell[term.order] = bell[term.order].add_(product) if term.order in bell else product
+        for m, polynomial in bell.items():
+            if m > 1:
+                channels[k].addcmul_(outer[m], polynomial)
         bells.append(bell)
-    return torch.stack(channels), Composition(chain, h_KNF, outer, tuple(bells))
+    result = _joined(channels)
+    outer[0] = result[0]  # the same numbers, not held twice
+    return result, Composition(chain, h_KNF, outer, tuple(bells), apart)
 
 
 def _product(h: Tensor, factors: Sequence[int]) -> Tensor:
@@ -121,3 +138,14 @@ def _product(h: Tensor, factors: Sequence[int]) -> Tensor:
     for factor in factors[1:]:
         result = result * h[factor]
     return result
+
+
+def _scaled(jet_KNF: Tensor, slope: Tensor, apart: bool) -> Tensor | list[Tensor]:
+    return [channel * slope for channel in jet_KNF] if apart else jet_KNF * slope
+
+
+def _joined(channels: Tensor | list[Tensor]) -> Tensor:
+    """Return one jet (K, N, F), stored feature by feature where it is put together: see `pdeml_kernels.network`."""
+    if isinstance(channels, Tensor):
+        return channels
+    return torch.stack([channel.T for channel in channels], 1).permute(1, 2, 0)

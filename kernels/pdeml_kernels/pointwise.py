@@ -12,7 +12,8 @@ Shapes: N (points of all samples), C (channels). `pointwise_mlp_twin` and `fouri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch.nn import functional
 
 __all__ = [
     "LayerSums",
+    "LayerWeights",
     "fourier_layer",
     "fourier_layer_twin",
     "layer_rows",
@@ -32,15 +34,34 @@ _CACHED = 1 << 18
 """Numbers of the widest field that go through at a time: one MiB in float32, about the cache of a core."""
 
 
+class LayerWeights(NamedTuple):
+    """What a layer of a Fourier neural operator is made of at each point; see the equations above.
+
+    Args:
+        s: S, (C, C).
+        w1: W₁, (H, C).
+        b1: (H,).
+        w2: W₂, (C, H).
+        b2: (C,).
+        gate: g, (C,).
+    """
+
+    s: Tensor
+    w1: Tensor
+    b1: Tensor
+    w2: Tensor
+    b2: Tensor
+    gate: Tensor
+
+
 def pointwise_mlp_twin(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
     """Return what `pointwise_mlp` does, by the operators of torch."""
     return functional.linear(functional.gelu(functional.linear(x, w1, b1)), w2, b2)
 
 
-def fourier_layer_twin(
-    v: Tensor, f: Tensor, s: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, gate: Tensor, last: bool
-) -> Tensor:
+def fourier_layer_twin(v: Tensor, f: Tensor, weights: LayerWeights, last: bool) -> Tensor:
     """Return what `fourier_layer` does, by the operators of torch."""
+    s, w1, b1, w2, b2, gate = weights
     u = functional.linear(v, s) + f
     u = pointwise_mlp_twin(u if last else functional.gelu(u), w1, b1, w2, b2) + gate * v
     return u if last else functional.gelu(u)
@@ -63,27 +84,20 @@ def pointwise_mlp(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> 
     return _mlp(x, w1, b1, w2, b2)
 
 
-def fourier_layer(
-    v: Tensor, f: Tensor, s: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, gate: Tensor, last: bool
-) -> Tensor:
+def fourier_layer(v: Tensor, f: Tensor, weights: LayerWeights, last: bool) -> Tensor:
     """Finish a layer of a Fourier neural operator at each point.
 
     Args:
         v: (N, C), what came into the layer.
         f: (N, C), what the Fourier layer made of it.
-        s: (C, C).
-        w1: (H, C).
-        b1: (H,).
-        w2: (C, H).
-        b2: (C,).
-        gate: (C,).
+        weights: S, W₁, b₁, W₂, b₂, g.
         last: whether values leave without GELU.
 
     Returns: (N, C).
     """
     if torch.compiler.is_exporting():
-        return fourier_layer_twin(v, f, s, w1, b1, w2, b2, gate, last)
-    return _layer(v, f, s, w1, b1, w2, b2, gate, last)
+        return fourier_layer_twin(v, f, weights, last)
+    return _layer(v, f, list(weights), last)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -195,19 +209,9 @@ def _mlp_setup(ctx, inputs, output) -> None:
 _mlp.register_autograd(lambda ctx, grad: _mlp_backward(grad, *ctx.saved_tensors), setup_context=_mlp_setup)
 
 
-def layer_rows(
-    y: Tensor,
-    v: Tensor,
-    f: Tensor,
-    s: Tensor,
-    w1: Tensor,
-    b1: Tensor,
-    w2: Tensor,
-    b2: Tensor,
-    gate: Tensor,
-    last: bool,
-) -> None:
+def layer_rows(y: Tensor, v: Tensor, f: Tensor, weights: Sequence[Tensor], last: bool) -> None:
     """Do what `fourier_layer` says for some rows of v and f; y takes the result."""
+    s, w1, b1, w2, b2, gate = weights
     u = _linear_add(v, s, f)
     out = _linear(_linear_gelu(u if last else torch.ops.aten.gelu_(u), w1, b1), w2, b2)
     if last:
@@ -217,97 +221,82 @@ def layer_rows(
 
 
 class LayerSums:
-    """The gradient of `fourier_layer` with respect to its parameters, summed over groups of rows."""
+    """The gradient of `fourier_layer` with respect to its weights, summed over groups of rows."""
 
-    def __init__(self, s: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, gate: Tensor, last: bool):
-        self._of = s, w1, b1, w2, b2, gate, last
+    def __init__(self, weights: Sequence[Tensor], last: bool):
+        self._weights, self._last = LayerWeights(*weights), last
+        s, w1, _, w2, _, gate = weights
         self._mlp, self._transposed = _Sums(w1, w2), s.t().contiguous()
         self._s, self._gate = s.new_zeros(s.shape), torch.zeros_like(gate)
 
     def back(self, grad: Tensor, v: Tensor, f: Tensor, of_v: Tensor, of_f: Tensor) -> None:
         """Add the gradients of some rows; those with respect to v and f go to ``of_v`` and ``of_f``."""
-        s, w1, b1, w2, b2, gate, last = self._of
+        s, w1, b1, w2, b2, gate = self._weights
         u = _linear_add(v, s, f)
-        z = u if last else functional.gelu(u)
+        z = u if self._last else functional.gelu(u)
         inner = _linear(z, w1, b1)
         active = functional.gelu(inner)
-        if not last:
+        if not self._last:
             grad = _gelu_backward(grad, _linear(active, w2, b2).addcmul_(v, gate))
         self._gate += (grad * v).sum(0)
         below = self._mlp.back(grad, z, inner, active)
-        if last:
+        if self._last:
             of_f.copy_(below)
         else:
             torch.ops.aten.gelu_backward.grad_input(below, u, grad_input=of_f)
         self._s.addmm_(of_f.t(), v)
         torch.addcmul(_linear(of_f, self._transposed), grad, gate, out=of_v)
 
-    def found(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return the gradients with respect to s, w1, b1, w2, b2, gate."""
-        return self._s, *self._mlp.found(), self._gate
+    def found(self) -> LayerWeights:
+        """Return the gradients."""
+        return LayerWeights(self._s, *self._mlp.found(), self._gate)
+
+
+def _width(weights: Sequence[Tensor]) -> int:
+    """Return the numbers of the widest field at a point."""
+    return max(weights[1].shape)
 
 
 @torch.library.custom_op("pdeml_kernels::fourier_layer", mutates_args=())
-def _layer(
-    v: Tensor, f: Tensor, s: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, gate: Tensor, last: bool
-) -> Tensor:
+def _layer(v: Tensor, f: Tensor, weights: list[Tensor], last: bool) -> Tensor:
     v, f = v.contiguous(), f.contiguous()
     y = torch.empty_like(v)
     with torch.autocast(v.device.type, enabled=False):
-        for rows in row_groups(v, max(len(w1), len(w2))):
-            layer_rows(y[rows], v[rows], f[rows], s, w1, b1, w2, b2, gate, last)
+        for rows in row_groups(v, _width(weights)):
+            layer_rows(y[rows], v[rows], f[rows], weights, last)
     return y
 
 
 @_layer.register_fake
-def _(
-    v: Tensor, f: Tensor, s: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, gate: Tensor, last: bool
-) -> Tensor:
+def _(v: Tensor, f: Tensor, weights: list[Tensor], last: bool) -> Tensor:
     return v.new_empty(v.shape)
 
 
 @torch.library.custom_op("pdeml_kernels::fourier_layer_backward", mutates_args=())
-def _layer_backward(
-    grad: Tensor,
-    v: Tensor,
-    f: Tensor,
-    s: Tensor,
-    w1: Tensor,
-    b1: Tensor,
-    w2: Tensor,
-    b2: Tensor,
-    gate: Tensor,
-    last: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _layer_backward(grad: Tensor, v: Tensor, f: Tensor, weights: list[Tensor], last: bool) -> list[Tensor]:
+    """Return the gradients with respect to v, f and the weights."""
     grad, v, f = grad.contiguous(), v.contiguous(), f.contiguous()
-    of_v, of_f, sums = torch.empty_like(v), torch.empty_like(f), LayerSums(s, w1, b1, w2, b2, gate, last)
+    of_v, of_f, sums = torch.empty_like(v), torch.empty_like(f), LayerSums(weights, last)
     with torch.autocast(v.device.type, enabled=False):
-        for rows in row_groups(v, max(len(w1), len(w2))):
+        for rows in row_groups(v, _width(weights)):
             sums.back(grad[rows], v[rows], f[rows], of_v[rows], of_f[rows])
-    return of_v, of_f, *sums.found()
+    return [of_v, of_f, *sums.found()]
 
 
 @_layer_backward.register_fake
-def _(
-    grad: Tensor,
-    v: Tensor,
-    f: Tensor,
-    s: Tensor,
-    w1: Tensor,
-    b1: Tensor,
-    w2: Tensor,
-    b2: Tensor,
-    gate: Tensor,
-    last: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return tuple(like.new_empty(like.shape) for like in (v, f, s, w1, b1, w2, b2, gate))
+def _(grad: Tensor, v: Tensor, f: Tensor, weights: list[Tensor], last: bool) -> list[Tensor]:
+    return [like.new_empty(like.shape) for like in (v, f, *weights)]
 
 
-def _layer_setup(ctx, inputs, output) -> None:
-    *tensors, ctx.last = inputs
-    ctx.save_for_backward(*tensors)
+def _layer_setup(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    v, f, weights, ctx.last = inputs
+    ctx.save_for_backward(v, f, *weights)
 
 
-_layer.register_autograd(
-    lambda ctx, grad: (*_layer_backward(grad, *ctx.saved_tensors, ctx.last), None), setup_context=_layer_setup
-)
+def _layer_gradients(ctx: Any, grad: Tensor) -> tuple:
+    v, f, *weights = ctx.saved_tensors
+    of_v, of_f, *of_weights = _layer_backward(grad, v, f, weights, ctx.last)
+    return of_v, of_f, of_weights, None
+
+
+_layer.register_autograd(_layer_gradients, setup_context=_layer_setup)

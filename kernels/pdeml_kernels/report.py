@@ -1,10 +1,9 @@
 """Registers, spills and shared memory of every Triton kernel, compiled ahead of time: needs ptxas, but no GPU.
 
-    python -m pdeml_kernels.report [--arch 90] [--precision tf32x3] [--tuning] [--json]
+    python -m pdeml_kernels.report [--arch 90] [--precision tf32x3] [--modules triton_network] [--tuning] [--write]
 
-compiles the kernels of a Fourier layer in two dimensions, of B = 32, C = 64, n = 128², 32 modes and of small odd sizes,
-with the default blocks or with all that tuning chooses from. A kernel that spills goes through slow memory: the table
-says of each how many bytes.
+compiles what ``example_plans`` of each module offers, with the default blocks or with all that tuning chooses from. A
+kernel that spills goes through slow memory: the table says of each how many bytes. --write puts it into README.md.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -26,14 +26,10 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from pdeml_kernels.triton_products import gram_plan, padded, product_plan, transform_plan
-from pdeml_kernels.triton_support import INTERPRETED, Blocks, Plan, Precision, Span, accumulator
+from pdeml_kernels.bench.tables import README, markdown, replace_between
+from pdeml_kernels.triton_support import INTERPRETED, Blocks, Plan, Precision, Span
 
-__all__ = ["Usage", "compiled", "main", "plans", "ptxas"]
-
-
-LARGE, ODD = (32, 64, 128, 32), (3, 5, 37, 7)
-"""Numbers of samples, channels, points and modes."""
+__all__ = ["Compiled", "Usage", "compiled", "main", "modules", "ptxas", "usages"]
 
 
 class Usage(NamedTuple):
@@ -102,96 +98,91 @@ def _signature(
     return signature, constants, attributes
 
 
-_TYPES = {torch.float64: "fp64", torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+_TYPES = {
+    torch.float64: "fp64",
+    torch.float32: "fp32",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+    torch.int32: "i32",
+}
 
 
-def plans(
-    batch: int, channels: int, n: int, modes: int, dtype: torch.dtype, precision: Precision, last: bool
-) -> Iterator[tuple[str, Plan]]:
-    """Return the plans of a Fourier layer in two dimensions, forward and backward.
-
-    Args:
-        batch: B.
-        channels: C.
-        n: points along both axes.
-        modes: of each axis in total.
-        dtype: of fields and weights.
-        precision: of products.
-        last: whether the channels of the fields stand last in memory.
-    """
-
-    def empty(*shape: int, kind: torch.dtype | None = None) -> Tensor:
-        return torch.empty(shape, dtype=kind or accumulator(dtype), device="meta")
-
-    def matrix(rows: int, columns: int) -> Tensor:
-        return padded(empty(rows, columns))[:rows, :columns]
-
-    kept, count = modes // 2 + 1, modes * (modes // 2 + 1)
-    field = empty(batch, channels, n, n, kind=dtype)
-    steps = (n * n * channels, n * channels, channels, 1) if last else (n * n * channels, n, 1, n * n)
-    lines, pairs = empty(batch, n, 2 * kept, channels), (n * 2 * kept * channels, 2 * kept * channels, channels, 1)
-    basis, shape = matrix(n, 2 * kept), (batch, n, channels)
-    yield "last axis, forward", transform_plan(field, steps, basis.T, lines, pairs, shape, precision)
-    rest = kept * channels
-    found, leading = empty(batch, 2 * modes, rest), matrix(2 * modes, 2 * n)
-    there, back, columns = (2 * n * rest, 0, rest, 1), (2 * modes * rest, 0, rest, 1), (batch, 1, rest)
-    yield "leading axis, forward", transform_plan(lines, there, leading, found, back, columns, precision)
-    yield "leading axis, inverse", transform_plan(found, back, leading.T, lines, there, columns, precision)
-    more = {"v": field, "v_steps": steps, "skip": empty(channels, channels, kind=dtype), "bias": field[0, :, 0, 0]}
-    inverse = lines, pairs, basis, field, steps, shape, precision
-    yield "last axis, inverse", transform_plan(*inverse)
-    yield "last axis, inverse + skip + GELU", transform_plan(*inverse, **more, activation="gelu")
-    yield "the same, slope of GELU", transform_plan(*inverse, **more, grad=field, activation="slope")
-    modes_first = empty(batch, 2, count, channels).permute(2, 1, 0, 3)
-    weight = empty(count, channels, 2, channels, kind=dtype).permute(0, 2, 1, 3)
-    yield "channels by weights", product_plan(modes_first, weight, modes_first, "none", precision)
-    yield "its gradient", product_plan(modes_first, weight.mT, modes_first, "second", precision)
-    yield "gradient of weights", product_plan(modes_first.mT, modes_first, weight, "first", precision)
-    point, parts = (steps[0], channels if last else 1, steps[3]), n * n // 512
-    sums = empty(batch * parts, channels, channels)
-    yield "gradient of skip", gram_plan(field, point, field, point, sums, n * n, 512, precision)
+def modules() -> list[str]:
+    """Return the names of the modules of kernels that offer plans to compile."""
+    names = sorted(path.stem for path in Path(__file__).parent.glob("triton_*.py"))
+    return [name for name in names if hasattr(import_module(f"pdeml_kernels.{name}"), "example_plans")]
 
 
-def usages(arch: int, precisions: Sequence[str], tuning: bool) -> Iterator[tuple[str, Usage]]:
-    """Compile everything; return what each set-up is, with the usage.
+class Compiled(NamedTuple):
+    """A kernel of a module, compiled."""
+
+    module: str
+    precision: str
+    """Of float32 products; none where the kernel has no products of matrices."""
+    usage: Usage
+
+
+def usages(
+    arch: int, dtype: torch.dtype, precisions: Sequence[Precision], tuning: bool, names: Sequence[str]
+) -> Iterator[Compiled]:
+    """Compile the kernels of modules.
 
     Args:
         arch: compute capability, times ten.
-        precisions: which to compile.
+        dtype: of fields, points and parameters.
+        precisions: of products of float32 numbers; others are formed in one way.
         tuning: whether to compile all blocks that tuning chooses from, and not only the default ones.
+        names: of the modules.
     """
-    single, brain, half = torch.float32, torch.bfloat16, torch.float16
-    set_ups = [(size, single, precision, True) for precision in precisions for size in (LARGE, ODD)]
-    set_ups += [(LARGE, brain, "tf32", True), (LARGE, half, "tf32", False)] if "tf32" in precisions else []
-    for size, dtype, precision, last in set_ups:
-        title = f"{str(dtype).removeprefix('torch.')} {precision}, {'64' if size is LARGE else 'odd'} channels"
-        title += " last" if last else " first"
-        for name, plan in plans(*size, dtype, precision, last):
-            for blocks in plan.candidates if tuning else plan.candidates[:1]:
-                yield title, compiled(plan, blocks, name, arch)
+    precisions = precisions if dtype == torch.float32 else ["ieee" if dtype == torch.float64 else "tf32"]
+    for module in names:
+        example_plans = import_module(f"pdeml_kernels.{module}").example_plans
+        for precision in precisions:
+            for name, plan in example_plans(dtype, precision):
+                product = "PRECISION" in plan.arguments
+                if not product and precision != precisions[0]:
+                    continue
+                for blocks in plan.candidates if tuning else plan.candidates[:1]:
+                    yield Compiled(module, precision if product else "", compiled(plan, blocks, name, arch))
+
+
+HEADER = ("module", "kernel", "products", "blocks, stages", "warps", "registers", "bytes spilled", "KiB shared")
+
+
+def _row(found: Compiled) -> tuple[str, ...]:
+    usage = found.usage
+    blocks = "x".join(map(str, usage.blocks[:-2])) + f", {usage.blocks.stages}"
+    numbers = usage.blocks.warps, usage.registers, usage.spilled, f"{usage.shared / 1024:.3g}"
+    how = f"{found.precision}, tensor cores" if usage.tensor_cores else found.precision or "–"
+    return (found.module, usage.kernel, how, blocks, *map(str, numbers))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table, or a line of JSON for each kernel; return 1 if nothing can be compiled here."""
     parser = argparse.ArgumentParser(prog="python -m pdeml_kernels.report", description=__doc__.splitlines()[0])
     parser.add_argument("--arch", type=int, default=90, help="compute capability, 90 for an H200")
-    parser.add_argument("--precision", nargs="+", choices=get_args(Precision), default=get_args(Precision))
+    parser.add_argument("--precision", nargs="+", choices=get_args(Precision), default=["tf32x3"])
+    parser.add_argument("--dtype", choices=["float32", "float64", "bfloat16"], default="float32", help="of fields")
+    parser.add_argument("--modules", nargs="+", choices=modules(), default=modules(), help="by default all")
     parser.add_argument("--tuning", action="store_true", help="also the blocks that tuning chooses from")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each kernel")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md of the kernels")
     given = parser.parse_args(arguments)
     if INTERPRETED or ptxas() is None:
         print("Nothing to compile with: TRITON_INTERPRET is set, or triton brings no ptxas.", file=sys.stderr)
         return 1
-    row = "{:<36}{:<34}{:<16}{:>6}{:>10}{:>8}{:>8}{:>5}"
+    form, rows = "{:<17}{:<45}{:<22}{:<15}{:>6}{:>11}{:>15}{:>12}", []
     if not given.json:
-        print(row.format("set-up", "kernel", "blocks", "warps", "registers", "spilled", "shared", "mma"))
-    for title, usage in usages(given.arch, given.precision, given.tuning):
+        print(form.format(*HEADER))
+    for found in usages(given.arch, getattr(torch, given.dtype), given.precision, given.tuning, given.modules):
         if given.json:
-            print(json.dumps({"set-up": title, **usage._asdict()}), flush=True)
+            print(json.dumps({**found._asdict(), "usage": found.usage._asdict()}), flush=True)
             continue
-        blocks = "x".join(map(str, usage.blocks[:-2])) + f" /{usage.blocks.stages}"
-        numbers = usage.registers, usage.spilled, usage.shared, "yes" if usage.tensor_cores else "no"
-        print(row.format(title, usage.kernel, blocks, usage.blocks.warps, *numbers), flush=True)
+        rows.append(_row(found))
+        print(form.format(*rows[-1]), flush=True)
+    if given.write:
+        told = f"Compute capability {given.arch / 10}, triton {triton.__version__}, {given.dtype}."
+        replace_between(README, "report", f"{told}\n\n{markdown(HEADER, rows, left=4)}")
     return 0
 
 

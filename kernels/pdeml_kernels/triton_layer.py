@@ -14,9 +14,11 @@ import triton
 from torch import Tensor
 from torch.nn import functional
 
-from pdeml_kernels import spectral
+from pdeml_kernels.block import fourier_gelu
 from pdeml_kernels.fourier import channels_last
-from pdeml_kernels.spectral import kept_modes, last_weights, like_weight, spectral_conv
+from pdeml_kernels.mixing import like_weight
+from pdeml_kernels.pointwise import LayerWeights, pointwise_mlp
+from pdeml_kernels.spectral import check_shapes, empty_fields, kept_modes, last_weights
 from pdeml_kernels.triton_products import gram_plan
 from pdeml_kernels.triton_spectral import (
     analyse,
@@ -30,15 +32,7 @@ from pdeml_kernels.triton_spectral import (
 )
 from pdeml_kernels.triton_support import Precision, accumulator, check_device, launch, operator, precision_of
 
-__all__ = ["fourier_gelu_triton", "fourier_gelu_twin"]
-
-
-def fourier_gelu_twin(
-    v: Tensor, weight: Tensor, modes: Sequence[int], skip: Tensor, bias: Tensor, activate: bool = True
-) -> Tensor:
-    """Return what `fourier_gelu_triton` does, by the operators of torch."""
-    u = spectral_conv(v, weight, modes, bias=bias) + torch.einsum("oi,bi...->bo...", skip, v)
-    return functional.gelu(u) if activate else u
+__all__ = ["fourier_block_triton", "fourier_gelu_triton"]
 
 
 def fourier_gelu_triton(
@@ -51,29 +45,22 @@ def fourier_gelu_triton(
     *,
     precision: Precision | None = None,
 ) -> Tensor:
-    """Apply a Fourier layer with its skip and activation, y = σ( F⁻¹(W F v) + S v + b ).
+    """Do what `fourier_gelu` does, by Triton kernels.
 
     The fields F⁻¹(W F v) and S v are never stored; the backward pass forms them again from the coefficients.
 
     Args:
-        v: (B, C_in, *n).
-        weight: (C_in, C_out, *M, 2).
-        modes: how many modes of each axis are used in total.
-        skip: S, (C_out, C_in).
-        bias: b, (C_out,).
-        activate: whether σ is GELU; otherwise the identity.
+        v, weight, modes, skip, bias, activate: see `fourier_gelu`; of one floating type.
         precision: see `spectral_conv_triton`.
 
     Returns: (B, C_out, *n), channels in memory where those of v are.
 
     Raises:
         ValueError: shapes do not fit together, there is no such precision, or no kernel can read the tensors.
-
-    Reference: Li et al., *Fourier neural operator for parametric partial differential equations* (2021), §4.
     """
     if torch.compiler.is_exporting():
-        return fourier_gelu_twin(v, weight, modes, skip, bias, activate)
-    spectral._check(v, weight, modes, None, bias)
+        return fourier_gelu(v, weight, modes, skip, bias, activate)
+    check_shapes(v, weight, modes, None, bias)
     check_device(v)
     if weight.ndim != v.ndim + 1 or skip.shape != weight.shape[1::-1]:
         raise ValueError(f"weight and skip must map channels to channels, not {weight.shape} and {skip.shape}")
@@ -81,6 +68,20 @@ def fourier_gelu_triton(
         raise ValueError(f"v, weight and skip must be of one type, not {v.dtype}, {weight.dtype} and {skip.dtype}")
     kept = kept_modes(modes, v.shape[2:])
     return _layer(v, weight, skip, bias, kept, activate, precision_of(precision, v.dtype))[0]
+
+
+def fourier_block_triton(
+    v: Tensor, weight: Tensor, bias: Tensor, modes: Sequence[int], point: LayerWeights, last: bool
+) -> Tensor:
+    """Do what `fourier_block` does: its Fourier layer by Triton kernels, what follows at each point by torch.
+
+    Raises:
+        ValueError: no kernel can read the tensors.
+    """
+    skip, *mlp, gate = point
+    z = fourier_gelu_triton(v.movedim(-1, 1), weight, modes, skip, bias, not last).movedim(1, -1)
+    u = torch.addcmul(pointwise_mlp(z.reshape(-1, z.shape[-1]), *mlp).view(v.shape), gate, v)
+    return u if last else functional.gelu(u)
 
 
 @operator("triton_fourier_gelu")
@@ -93,7 +94,7 @@ def _layer(
     mixed = mix(found, weight, kept, precision)
     weights = last_weights(kept[-1], v.shape[-1], v.shape[-1])
     lines = synthesise_lines(mixed, kept, v.shape[2:-1], weights, precision)
-    y = spectral._fields(v, len(skip), v.shape[2:], channels_last(v))
+    y = empty_fields(v, len(skip), v.shape[2:], channels_last(v))
     activation = "gelu" if activate else "none"
     return (
         synthesise_points(lines, y, weights, precision, v=v, skip=skip, bias=bias, activation=activation),
@@ -106,7 +107,7 @@ def _layer(
 def _(
     v: Tensor, weight: Tensor, skip: Tensor, bias: Tensor, kept: list[int], activate: bool, precision: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    y = spectral._fields(v, len(skip), v.shape[2:], channels_last(v))
+    y = empty_fields(v, len(skip), v.shape[2:], channels_last(v))
     return y, empty_coefficients(v, kept, v.shape[1]), empty_coefficients(v, kept, len(skip))
 
 
@@ -134,25 +135,17 @@ def _layer_backward(
         )
     below, of_weight, of_bias = mix_backward(analyse(of_u, kept, weights, precision), found, weight, kept, precision)
     of_lines = synthesise_lines(below, kept, v.shape[2:-1], "mean", precision)
-    of_v = spectral._fields(grad, v.shape[1], v.shape[2:], channels_last(grad))
+    of_v = empty_fields(grad, v.shape[1], v.shape[2:], channels_last(grad))
     synthesise_points(of_lines, of_v, "mean", precision, v=of_u, skip=skip.T)
     return of_v, of_weight, _skip_gradient(of_u, v, precision).to(skip.dtype), of_bias
 
 
 @_layer_backward.register_fake
 def _(
-    grad: Tensor,
-    v: Tensor,
-    found: Tensor,
-    mixed: Tensor,
-    weight: Tensor,
-    skip: Tensor,
-    bias: Tensor,
-    kept: list[int],
-    activate: bool,
-    precision: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    of_v = spectral._fields(grad, v.shape[1], v.shape[2:], channels_last(grad))
+    grad: Tensor, v: Tensor, found: Tensor, mixed: Tensor, weight: Tensor, skip: Tensor, bias: Tensor,
+    kept: list[int], *_,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    of_v = empty_fields(grad, v.shape[1], v.shape[2:], channels_last(grad))
     return of_v, like_weight(weight, kept), skip.new_empty(skip.shape), weight.new_empty(bias.shape)
 
 

@@ -7,17 +7,18 @@ float64 where the fields are. `Plan`s of the kernels name their shapes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.nn import functional
 
-from pdeml_kernels.triton_support import Blocks, Plan, Precision, power
+from pdeml_kernels.triton_support import Blocks, Plan, Precision, accumulator, power
 
-__all__ = ["gram_plan", "padded", "product_plan", "transform_plan"]
+__all__ = ["example_plans", "gram_plan", "padded", "product_plan", "transform_plan"]
 
 
 @triton.jit
@@ -30,6 +31,17 @@ def _gelu(u):
 def _gelu_slope(u):
     """Φ(u) + u φ(u)."""
     return 0.5 * (1 + tl.erf(u * 0.7071067811865476)) + u * tl.exp(-0.5 * u * u) * 0.3989422804014327
+
+
+@triton.jit
+def _tile(rows, columns, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr):
+    """Return which of all products this program works on, the rows and columns of its block, and which there are."""
+    tiles_m, tiles_n = tl.cdiv(rows, BLOCK_M), tl.cdiv(columns, BLOCK_N)
+    program = tl.program_id(0)
+    row = ((program % tiles_m) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
+    column = ((program // tiles_m % tiles_n) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
+    group = (program // (tiles_m * tiles_n)).to(tl.int64)
+    return group, row, column, (row < rows)[:, None], (column < columns)[None, :]
 
 
 @triton.jit
@@ -73,13 +85,8 @@ def transform_kernel(
     ρ is the identity, GELU, or the product of ``grad`` and the slope of GELU; skip and bias may be none.
     """
     kind: tl.constexpr = matrix.dtype.element_ty
-    tiles_m, tiles_n = tl.cdiv(rows, BLOCK_M), tl.cdiv(columns, BLOCK_N)
-    program = tl.program_id(0)
-    group = (program // (tiles_m * tiles_n)).to(tl.int64)
+    group, row, column, row_ok, column_ok = _tile(rows, columns, BLOCK_M, BLOCK_N)
     batch, line = group // lines, group % lines
-    row = ((program % tiles_m) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
-    column = ((program // tiles_m % tiles_n) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
-    row_ok, column_ok = (row < rows)[:, None], (column < columns)[None, :]
 
     x += batch * x_batch + line * x_line
     total = tl.zeros((BLOCK_M, BLOCK_N), kind)
@@ -145,12 +152,7 @@ def product_kernel(
 ):
     """For each mode the complex product y = a b, with the first or the second factor conjugate, or neither."""
     kind: tl.constexpr = a.dtype.element_ty
-    tiles_m, tiles_n = tl.cdiv(rows, BLOCK_M), tl.cdiv(columns, BLOCK_N)
-    program = tl.program_id(0)
-    mode = (program // (tiles_m * tiles_n)).to(tl.int64)
-    row = ((program % tiles_m) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
-    column = ((program // tiles_m % tiles_n) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
-    row_ok, column_ok = (row < rows)[:, None], (column < columns)[None, :]
+    mode, row, column, row_ok, column_ok = _tile(rows, columns, BLOCK_M, BLOCK_N)
 
     real = tl.zeros((BLOCK_M, BLOCK_N), kind)
     imaginary = tl.zeros((BLOCK_M, BLOCK_N), kind)
@@ -199,12 +201,7 @@ def gram_kernel(
 ):
     """For each chunk of the points of a sample y[m, n] = Σ a[point, m] b[point, n]; y is (B·chunks, rows, columns)."""
     kind: tl.constexpr = y.dtype.element_ty
-    tiles_m, tiles_n = tl.cdiv(rows, BLOCK_M), tl.cdiv(columns, BLOCK_N)
-    program = tl.program_id(0)
-    part = (program // (tiles_m * tiles_n)).to(tl.int64)
-    row = ((program % tiles_m) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
-    column = ((program // tiles_m % tiles_n) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
-    row_ok, column_ok = (row < rows)[:, None], (column < columns)[None, :]
+    part, row, column, row_ok, column_ok = _tile(rows, columns, BLOCK_M, BLOCK_N)
     a += part // chunks * a_batch
     b += part // chunks * b_batch
     first = part % chunks * chunk
@@ -239,6 +236,11 @@ def _candidates(rows: int, columns: int, inner: int, complex_sums: bool = False,
 def _bucket(*sizes: int) -> tuple[int, ...]:
     """Return the sizes as powers of two: plans of similar sizes share their blocks."""
     return tuple(size.bit_length() for size in sizes)
+
+
+def _steps(prefix: str, names: str, steps: Sequence[int]) -> dict[str, int]:
+    """Return steps of memory by the names of the arguments that take them."""
+    return {f"{prefix}_{name}": step for name, step in zip(names.split(), steps, strict=True)}
 
 
 def padded(matrix: Tensor) -> Tensor:
@@ -284,11 +286,11 @@ def transform_plan(
     channels = 0 if skip is None else skip.shape[1]
     named = {"x": x, "matrix": matrix, "y": y, "v": v, "skip": skip, "bias": bias, "grad": grad}
     sizes = {"lines": lines, "inner": inner, "rows": rows, "columns": columns, "channels": channels}
-    steps = dict(zip(("x_batch", "x_line", "x_inner", "x_column"), x_steps, strict=True))
-    steps |= {"m_row": matrix.stride(0), "m_inner": matrix.stride(1)}
-    steps |= dict(zip(("y_batch", "y_line", "y_row", "y_column"), y_steps, strict=True))
-    steps |= dict(zip(("v_batch", "v_line", "v_row", "v_channel"), v_steps, strict=True))
-    steps |= dict(zip(("s_column", "s_channel"), (0, 0) if skip is None else skip.stride(), strict=True))
+    steps = _steps("x", "batch line inner column", x_steps)
+    steps |= _steps("m", "row inner", matrix.stride())
+    steps |= _steps("y", "batch line row column", y_steps)
+    steps |= _steps("v", "batch line row channel", v_steps)
+    steps |= _steps("s", "column channel", (0, 0) if skip is None else skip.stride())
     key = _bucket(batch * lines, rows, inner, columns, channels)
     order = "first" if x_steps[2] == 1 else "last"
     return Plan(
@@ -303,9 +305,9 @@ def transform_plan(
 def product_plan(a: Tensor, b: Tensor, y: Tensor, conjugate: str, precision: Precision) -> Plan:
     """Plan `product_kernel`, for views a (P, 2, M, K), b (P, 2, K, N) and y (P, 2, M, N)."""
     (modes, _, rows, inner), columns = a.shape, b.shape[-1]
-    steps = dict(zip(("a_mode", "a_part", "a_row", "a_inner"), a.stride(), strict=True))
-    steps |= dict(zip(("b_mode", "b_part", "b_inner", "b_column"), b.stride(), strict=True))
-    steps |= dict(zip(("y_mode", "y_part", "y_row", "y_column"), y.stride(), strict=True))
+    steps = _steps("a", "mode part row inner", a.stride())
+    steps |= _steps("b", "mode part inner column", b.stride())
+    steps |= _steps("y", "mode part row column", y.stride())
     sizes = {"rows": rows, "inner": inner, "columns": columns}
     return Plan(
         product_kernel,
@@ -326,8 +328,8 @@ def gram_plan(
     A chunk is a multiple of every block of points: a power of two from 64.
     """
     parts, rows, columns = y.shape
-    steps = dict(zip(("a_batch", "a_point", "a_row"), a_steps, strict=True))
-    steps |= dict(zip(("b_batch", "b_point", "b_column"), b_steps, strict=True))
+    steps = _steps("a", "batch point row", a_steps)
+    steps |= _steps("b", "batch point column", b_steps)
     sizes = {"points": points, "chunk": chunk, "chunks": triton.cdiv(points, chunk), "rows": rows, "columns": columns}
     return Plan(
         gram_kernel,
@@ -336,3 +338,47 @@ def gram_plan(
         (*_bucket(parts, chunk, rows, columns), a.dtype, precision),
         _candidates(rows, columns, chunk),
     )
+
+
+def example_plans(dtype: torch.dtype, precision: Precision) -> Iterator[tuple[str, Plan]]:
+    """Return the plans of a Fourier layer in two dimensions, B = 32, C = 64, n = 128², 32 modes, and of odd sizes."""
+    yield from _layer_plans(32, 64, 128, 32, dtype, precision)
+    for name, plan in _layer_plans(3, 5, 37, 7, dtype, precision):
+        yield f"{name}, odd sizes", plan
+
+
+def _layer_plans(
+    batch: int, channels: int, n: int, modes: int, dtype: torch.dtype, precision: Precision
+) -> Iterator[tuple[str, Plan]]:
+    """Return the plans of a layer with n points along both axes, forward and backward; channels last in memory."""
+
+    def empty(*shape: int, kind: torch.dtype | None = None) -> Tensor:
+        return torch.empty(shape, dtype=kind or accumulator(dtype), device="meta")
+
+    def matrix(rows: int, columns: int) -> Tensor:
+        return padded(empty(rows, columns))[:rows, :columns]
+
+    kept, count = modes // 2 + 1, modes * (modes // 2 + 1)
+    field = empty(batch, channels, n, n, kind=dtype)
+    steps = (n * n * channels, n * channels, channels, 1)
+    lines, pairs = empty(batch, n, 2 * kept, channels), (n * 2 * kept * channels, 2 * kept * channels, channels, 1)
+    basis, shape = matrix(n, 2 * kept), (batch, n, channels)
+    yield "last axis, forward", transform_plan(field, steps, basis.T, lines, pairs, shape, precision)
+    rest = kept * channels
+    found, leading = empty(batch, 2 * modes, rest), matrix(2 * modes, 2 * n)
+    there, back, columns = (2 * n * rest, 0, rest, 1), (2 * modes * rest, 0, rest, 1), (batch, 1, rest)
+    yield "leading axis, forward", transform_plan(lines, there, leading, found, back, columns, precision)
+    yield "leading axis, inverse", transform_plan(found, back, leading.T, lines, there, columns, precision)
+    more = {"v": field, "v_steps": steps, "skip": empty(channels, channels, kind=dtype), "bias": field[0, :, 0, 0]}
+    inverse = lines, pairs, basis, field, steps, shape, precision
+    yield "last axis, inverse", transform_plan(*inverse)
+    yield "last axis, inverse + skip + GELU", transform_plan(*inverse, **more, activation="gelu")
+    yield "last axis, inverse, slope of GELU", transform_plan(*inverse, **more, grad=field, activation="slope")
+    modes_first = empty(batch, 2, count, channels).permute(2, 1, 0, 3)
+    weight = empty(count, channels, 2, channels, kind=dtype).permute(0, 2, 1, 3)
+    yield "channels by weights", product_plan(modes_first, weight, modes_first, "none", precision)
+    yield "channels by weights, gradient", product_plan(modes_first, weight.mT, modes_first, "second", precision)
+    yield "gradient of weights", product_plan(modes_first.mT, modes_first, weight, "first", precision)
+    point, parts = (steps[0], channels, 1), triton.cdiv(n * n, 512)
+    sums = empty(batch * parts, channels, channels)
+    yield "gradient of skip", gram_plan(field, point, field, point, sums, n * n, 512, precision)

@@ -17,15 +17,26 @@ frequencies), P (modes). Coefficients are in float32, or in float64 where the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import prod
 
 import torch
 from torch import Tensor
 
-from pdeml_kernels import fourier, spectral
-from pdeml_kernels.fourier import channels_last
-from pdeml_kernels.spectral import kept_modes, last_weights, like_weight, spectral_conv
+from pdeml_kernels import mixing
+from pdeml_kernels.constants import constant
+from pdeml_kernels.fourier import channels_last, last_basis, leading_basis
+from pdeml_kernels.mixing import like_weight, separable
+from pdeml_kernels.spectral import (
+    check_shapes,
+    convolution_gradients,
+    convolution_setup,
+    empty_fields,
+    kept_modes,
+    last_weights,
+    spectral_analysis,
+    spectral_conv,
+    spectral_synthesis,
+)
 from pdeml_kernels.triton_products import padded, product_plan, transform_plan
 from pdeml_kernels.triton_support import Precision, accumulator, check_device, launch, operator, precision_of, traced
 
@@ -55,12 +66,11 @@ def _(like: Tensor, n: int, kept: int, weights: str, last: bool) -> Tensor:
     return padded(like.new_empty(_shape(n, kept, last), dtype=accumulator(like.dtype)))
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)
+@constant
 def _cached_basis(n: int, kept: int, weights: str, last: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     if last:
-        return padded(fourier._last_basis(n, kept, weights, dtype, device))
-    return padded(fourier._basis(n, kept, weights == "mean", dtype, device))
+        return padded(last_basis(n, kept, weights, dtype, device))
+    return padded(leading_basis(n, kept, weights == "mean", dtype, device))
 
 
 def _basis(n: int, kept: int, weights: str, last: bool, like: Tensor) -> Tensor:
@@ -165,22 +175,13 @@ def synthesise(
     return synthesise_points(lines, y, weights, precision, bias=bias)
 
 
-def _by_mode(weight: Tensor, kept: Sequence[int]) -> Tensor:
-    """Return the kept weights as a view (P, 2, C_in, C_out); a copy only if memory is in another order."""
-    return spectral._by_mode(spectral._part(weight, kept), len(kept)).permute(0, 2, 1, 3)
-
-
-def _separable(weight: Tensor, kept: Sequence[int]) -> bool:
-    return weight.ndim == len(kept) + 2
-
-
 def mix(modes: Tensor, weight: Tensor, kept: Sequence[int], precision: Precision) -> Tensor:
     """Multiply coefficients (B, 2, P, C_in) by the weights: (B, 2, P, C_out)."""
-    if _separable(weight, kept):
-        return spectral.mix(modes, weight.to(modes.dtype), None, kept)[0]
-    weight = _by_mode(weight, kept)
-    found = modes.new_empty(*modes.shape[:3], weight.shape[-1])
-    launch(product_plan(modes.permute(2, 1, 0, 3), weight, found.permute(2, 1, 0, 3), "none", precision))
+    if separable(weight, kept):
+        return mixing.mix(modes, weight.to(modes.dtype), None, kept)[0]
+    found = modes.new_empty(*modes.shape[:3], weight.shape[1])
+    plan = product_plan(modes.permute(2, 1, 0, 3), _factors(weight, kept), found.permute(2, 1, 0, 3), "none", precision)
+    launch(plan)
     return found
 
 
@@ -188,24 +189,23 @@ def mix_backward(
     grad: Tensor, saved: Tensor, weight: Tensor, kept: Sequence[int], precision: Precision
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of `mix` with respect to the coefficients and the weights, and that of the bias."""
-    of_bias = grad[:, 0, spectral._constant(kept)].sum(0).to(weight.dtype)
-    if _separable(weight, kept):
+    of_bias = grad[:, 0, mixing.constant_mode(kept)].sum(0).to(weight.dtype)
+    if separable(weight, kept):
         wide = weight.to(grad.dtype)
-        below, _, rows = spectral.mix_backward(grad, wide, kept)
-        return below, spectral.weight_gradient(rows, saved, wide, kept).to(weight.dtype), of_bias
-    by_mode = _by_mode(weight, kept)
-    below = grad.new_empty(saved.shape)
-    rows = grad.permute(2, 1, 0, 3)
-    launch(product_plan(rows, by_mode.transpose(2, 3), below.permute(2, 1, 0, 3), "second", precision))
+        below, _, rows = mixing.mix_backward(grad, wide, kept)
+        return below, mixing.weight_gradient(rows, saved, wide, kept).to(weight.dtype), of_bias
+    below, rows = grad.new_empty(saved.shape), grad.permute(2, 1, 0, 3)
+    factors = _factors(weight, kept).transpose(2, 3)
+    launch(product_plan(rows, factors, below.permute(2, 1, 0, 3), "second", precision))
     inputs, outputs = weight.shape[:2]
     found = weight.new_empty(prod(kept), inputs, 2, outputs)
     launch(product_plan(saved.permute(2, 1, 3, 0), rows, found.permute(0, 2, 1, 3), "first", precision))
-    found = spectral._as_weight(found, kept)
-    if spectral._part(weight, kept).shape == weight.shape:
-        return below, found, of_bias
-    whole = torch.zeros_like(weight)
-    spectral._part(whole, kept).copy_(found)
-    return below, whole, of_bias
+    return below, mixing.widened(mixing.as_weight(found, kept), weight, kept), of_bias
+
+
+def _factors(weight: Tensor, kept: Sequence[int]) -> Tensor:
+    """Return the kept weights as a view (P, 2, C_in, C_out); a copy only if memory is in another order."""
+    return mixing.by_mode(mixing.kept_part(weight, kept), len(kept)).permute(0, 2, 1, 3)
 
 
 def spectral_conv_triton(
@@ -235,7 +235,7 @@ def spectral_conv_triton(
     """
     if torch.compiler.is_exporting():
         return spectral_conv(x, weight, modes, sizes, bias)
-    spectral._check(x, weight, modes, sizes, bias)
+    check_shapes(x, weight, modes, sizes, bias)
     check_device(x)
     x = x if x.dtype == weight.dtype else x.to(weight.dtype)
     sizes = list(x.shape[2:] if sizes is None else sizes)
@@ -249,7 +249,7 @@ def spectral_analysis_triton(x: Tensor, kept: Sequence[int], *, precision: Preci
         ValueError: there is no such precision, or no kernel can read the tensor.
     """
     if torch.compiler.is_exporting():
-        return spectral.spectral_analysis(x, kept)
+        return spectral_analysis(x, kept)
     check_device(x)
     return _analyse(x, list(kept), "mean", precision_of(precision, x.dtype))
 
@@ -263,7 +263,7 @@ def spectral_synthesis_triton(
         ValueError: there is no such precision, or no kernel can read the tensor.
     """
     if torch.compiler.is_exporting():
-        return spectral.spectral_synthesis(modes, kept, n, sizes)
+        return spectral_synthesis(modes, kept, n, sizes)
     check_device(modes)
     weights = last_weights(kept[-1], n[-1], sizes[-1])
     return _synthesise(modes, list(kept), list(sizes), weights, True, precision_of(precision, modes.dtype))
@@ -281,7 +281,7 @@ def _conv(
     """Return the fields and their coefficients."""
     found = analyse(x, kept, "mean", precision)
     mixed = mix(found, weight, kept, precision)
-    y = spectral._fields(x, mixed.shape[-1], sizes, channels_last(x))
+    y = empty_fields(x, mixed.shape[-1], sizes, channels_last(x))
     return synthesise(mixed, kept, y, last_weights(kept[-1], x.shape[-1], sizes[-1]), precision, bias), found
 
 
@@ -289,8 +289,8 @@ def _conv(
 def _(
     x: Tensor, weight: Tensor, bias: Tensor | None, kept: list[int], sizes: list[int], precision: str
 ) -> tuple[Tensor, Tensor]:
-    channels = x.shape[1] if _separable(weight, kept) else weight.shape[1]
-    return spectral._fields(x, channels, sizes, channels_last(x)), empty_coefficients(x, kept, x.shape[1])
+    channels = x.shape[1] if separable(weight, kept) else weight.shape[1]
+    return empty_fields(x, channels, sizes, channels_last(x)), empty_coefficients(x, kept, x.shape[1])
 
 
 @operator("triton_spectral_conv_backward")
@@ -300,7 +300,7 @@ def _conv_backward(
     """Return the gradients with respect to the fields, the weights and the bias."""
     modes = analyse(grad, kept, last_weights(kept[-1], n[-1], grad.shape[-1]), precision)
     below, of_weight, of_bias = mix_backward(modes, saved, weight, kept, precision)
-    of_x = spectral._fields(grad, weight.shape[0], n, channels_last(grad))
+    of_x = empty_fields(grad, weight.shape[0], n, channels_last(grad))
     return synthesise(below, kept, of_x, "mean", precision), of_weight, of_bias
 
 
@@ -308,27 +308,11 @@ def _conv_backward(
 def _(
     grad: Tensor, saved: Tensor, weight: Tensor, kept: list[int], n: list[int], precision: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    of_x = spectral._fields(grad, weight.shape[0], n, channels_last(grad))
+    of_x = empty_fields(grad, weight.shape[0], n, channels_last(grad))
     return of_x, like_weight(weight, kept), weight.new_empty(grad.shape[1])
 
 
-def _conv_setup(ctx, inputs, output) -> None:
-    x, weight, bias, ctx.kept, _, ctx.precision = inputs
-    ctx.save_for_backward(output[1], weight)
-    ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
-    ctx.n, ctx.has_bias = list(x.shape[2:]), bias is not None
-
-
-def _conv_gradients(ctx, grad: Tensor | None, _: Tensor | None):
-    if grad is None:
-        return (None,) * 6
-    saved, weight = ctx.saved_tensors
-    of_x, of_weight, of_bias = _conv_backward(grad, saved, weight, ctx.kept, ctx.n, ctx.precision)
-    return of_x, of_weight, of_bias if ctx.has_bias else None, None, None, None
-
-
-_conv.register_autograd(_conv_gradients, setup_context=_conv_setup)
+_conv.register_autograd(convolution_gradients(_conv_backward), setup_context=convolution_setup)
 
 
 @operator("triton_spectral_analysis")
@@ -344,12 +328,12 @@ def _(x: Tensor, kept: list[int], weights: str, precision: str) -> Tensor:
 @operator("triton_spectral_synthesis")
 def _synthesise(modes: Tensor, kept: list[int], sizes: list[int], weights: str, last: bool, precision: str) -> Tensor:
     modes = modes.contiguous()
-    return synthesise(modes, kept, spectral._fields(modes, modes.shape[-1], sizes, last), weights, precision)
+    return synthesise(modes, kept, empty_fields(modes, modes.shape[-1], sizes, last), weights, precision)
 
 
 @_synthesise.register_fake
 def _(modes: Tensor, kept: list[int], sizes: list[int], weights: str, last: bool, precision: str) -> Tensor:
-    return spectral._fields(modes, modes.shape[-1], sizes, last)
+    return empty_fields(modes, modes.shape[-1], sizes, last)
 
 
 def _analysis_setup(ctx, inputs, output) -> None:

@@ -7,16 +7,18 @@ ahead of time to see its registers: `pdeml_kernels.report`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import tempfile
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import triton
+import triton.language as tl
 from torch import Tensor
 
 __all__ = [
@@ -28,9 +30,12 @@ __all__ = [
     "accumulator",
     "check_device",
     "launch",
+    "milliseconds",
     "operator",
     "power",
     "precision_of",
+    "remembered",
+    "store_sums",
     "traced",
     "tuned",
 ]
@@ -108,7 +113,7 @@ def precision_of(wanted: Precision | None, dtype: torch.dtype) -> Precision:
         ValueError: no such precision.
     """
     if wanted is None:
-        return "tf32" if dtype in (torch.float16, torch.bfloat16) else "tf32x3"
+        return {torch.float64: "ieee", torch.float32: "tf32x3"}.get(dtype, "tf32")
     if wanted not in get_args(Precision):
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {wanted!r}")
     return wanted
@@ -130,6 +135,15 @@ def check_device(x: Tensor) -> None:
 def power(count: int, least: int = 16, most: int = 128) -> int:
     """Return the power of two that holds ``count``, within bounds."""
     return min(max(triton.next_power_of_2(max(count, 1)), least), most)
+
+
+@triton.jit
+def store_sums(sums, values, tile, points, WIDTH: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
+    """Store the sum of each chunk of a block of values, ``WIDTH`` numbers apart: whatever the block, the same sums."""
+    own = tile * BLOCK + tl.arange(0, BLOCK)
+    grouped = tl.reshape(tl.where(own < points, values, 0.0), (BLOCK // CHUNK, CHUNK))
+    chunk = tile * (BLOCK // CHUNK) + tl.arange(0, BLOCK // CHUNK)
+    tl.store(sums + chunk * WIDTH, tl.sum(grouped, 1), mask=chunk * CHUNK < points)
 
 
 def launch(plan: Plan) -> None:
@@ -154,33 +168,44 @@ def _run(plan: Plan, blocks: Blocks | Span) -> None:
 
 
 def tuned(plan: Plan, device: torch.device, *, measure: bool) -> Blocks | Span:
-    """Return the blocks that were fastest for such a plan on such a device, the first candidates until then.
-
-    They are measured once (never with ``PDEML_TUNE=0``) and kept in a file for each kind of device and version of
-    triton, in ``PDEML_TUNE_FOLDER``, by default ``~/.cache/pdeml/kernels``.
-    """
+    """Return the blocks that were fastest for such a plan on such a device, the first candidates until then."""
     if len(plan.candidates) == 1 or device.type != "cuda" or not torch.cuda.is_available():
         return plan.candidates[0]
-    table, key = _table(device), (plan.kernel.__name__, *plan.key)
-    found = table.get(key)
-    if found is None:
-        path = table_path(torch.cuda.get_device_name(device))
-        text = " ".join(map(str, key))
-        found = read_table(path).get(text)
-        if found is None and os.environ.get("PDEML_TUNE") == "0":
-            found = plan.candidates[0]
-        elif found is None and measure:
-            found = fastest(plan)
-            write_table(path, {text: found})
-        if found is not None:
-            table[key] = found
+    found = remembered((plan.kernel.__name__, *plan.key), device, partial(fastest, plan) if measure else None)
     # A table of another version of this file may name blocks that are no candidates any more.
     return next((blocks for blocks in plan.candidates if blocks == found), plan.candidates[0])
 
 
+def remembered(
+    key: tuple, device: torch.device, measure: Callable[[], tuple[int, ...] | None] | None
+) -> tuple[int, ...] | None:
+    """Return numbers that were measured on a device.
+
+    They are measured once (never with ``PDEML_TUNE=0``) and kept in a file for each kind of device and version of
+    triton, in ``PDEML_TUNE_FOLDER``, by default ``~/.cache/pdeml/kernels``.
+
+    Args:
+        key: what was measured.
+        device: where.
+        measure: finds the numbers; what it gives as none is not kept. None if nothing may be measured now.
+    """
+    table = _table(device)
+    if key not in table:
+        table[key] = read_table(_file(device)).get(" ".join(map(str, key)))
+    if table[key] is None and measure is not None and os.environ.get("PDEML_TUNE") != "0":
+        measured = measure()
+        if measured is not None:
+            table[key] = keep(_file(device), " ".join(map(str, key)), measured)
+    return table[key]
+
+
+def _file(device: torch.device) -> Path:
+    return table_path(torch.cuda.get_device_name(device))
+
+
 @lru_cache(maxsize=64)
-def _table(device: torch.device) -> dict[tuple, tuple[int, ...]]:
-    """Return what is known in this process; it grows."""
+def _table(device: torch.device) -> dict[tuple, tuple[int, ...] | None]:
+    """Return what is known in this process, none where the file is known to say nothing; it grows."""
     return {}
 
 
@@ -189,35 +214,58 @@ def fastest(plan: Plan) -> Blocks | Span:
 
     def seconds(blocks: Blocks | Span) -> float:
         try:
-            return triton.testing.do_bench(lambda: _run(plan, blocks), warmup=5, rep=20, return_mode="median")
+            return milliseconds(lambda: _run(plan, blocks))
         except triton.runtime.errors.OutOfResources:
             return float("inf")
 
     return min(plan.candidates, key=seconds)
 
 
+def milliseconds(run: Callable[[], Any]) -> float:
+    """Return the median time of a call on the current device, by its events."""
+    return triton.testing.do_bench(run, warmup=5, rep=20, return_mode="median")
+
+
 def table_path(device: str) -> Path:
-    """Return the file of tuned blocks of a kind of device."""
+    """Return the file of what was measured on a kind of device."""
     folder = os.environ.get("PDEML_TUNE_FOLDER")
     place = Path(folder) if folder else Path.home() / ".cache" / "pdeml" / "kernels"
     return place / f"{device} triton {triton.__version__}.json".replace(" ", "-").replace("/", "-")
 
 
 def read_table(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the tuned blocks of a file; of one that is missing or broken none."""
+    """Return the numbers of a file; of one that is missing or broken none."""
     try:
         return {key: tuple(map(int, blocks)) for key, blocks in json.loads(path.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def write_table(path: Path, new: dict[str, tuple[int, ...]]) -> None:
-    """Add tuned blocks to a file, whole or not at all; where nothing can be written, they are found again next time."""
+def keep(path: Path, key: str, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Add numbers to a file, and return what it holds: what another process found first is left, so that all agree.
+
+    Where nothing can be written, they are found again next time.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**read_table(path), **new}, indent=1, sort_keys=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(path)
+        with _locked(path.parent):
+            known = read_table(path)
+            if key not in known:
+                known[key] = tuple(numbers)
+                new = path.with_suffix(".new")
+                new.write_text(json.dumps(known, indent=1, sort_keys=True))
+                new.replace(path)  # whole or not at all, for those that read meanwhile
+        return known[key]
     except OSError:
-        return
+        return numbers
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing into a folder."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)

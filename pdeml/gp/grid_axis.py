@@ -98,7 +98,7 @@ class KernelAxis:
         """Return what the basis is a combination of: features, or the kernel's derivatives with the grid, (N, F)."""
         if self._features is not None:
             return self._features.matrix(x_N - self._centre, order)
-        return self.kernel.derivatives(x_N[:, None] - self.grid, order)[order]
+        return self.kernel.matrices(x_N, self.grid, order)[order]
 
     def _basis(self) -> tuple[Tensor, Tensor]:
         """Return the combinations (F, m) and the prior standard deviation of each coefficient, (m,)."""

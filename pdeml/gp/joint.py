@@ -50,6 +50,7 @@ class JointObjective:
         kernels: where to begin, one for each unknown.
         boundary_weight: λ_b.
         nugget: of each K_j, relative to its variance.
+        device: where it is evaluated; z is there.
 
     Raises:
         InputError: a condition is not on whole sides, the kernel is too rough, or the memory does not suffice.
@@ -64,16 +65,21 @@ class JointObjective:
         kernels: Sequence[ProductKernel],
         boundary_weight: float = 200.0,
         nugget: float = 1e-6,
+        device: str = "cpu",
     ):
         self.problem, self.sizes = problem, tuple(sizes)
         self.boundary_weight, self.nugget = boundary_weight, nugget
         self._begin = tuple(kernels)
-        whole, *_ = every = statements(problem, estimate_scales(problem))
+        scales = estimate_scales(problem)
+        whole, *_ = every = statements(problem, scales)
         channels, unknowns = len(whole.plan.spec.indices) + 2, len(problem.names.real_unknowns)
         require_memory(self.sizes, lambda n: joint_memory(n, unknowns, channels))
         bounds = problem.domain.bounds.tolist()
-        self.axes = tuple(torch.linspace(*ends, n, dtype=torch.float64) for ends, n in zip(bounds, sizes, strict=True))
+        self.axes = tuple(
+            torch.linspace(*ends, n, dtype=torch.float64, device=device) for ends, n in zip(bounds, sizes, strict=True)
+        )
         self.extents = tuple(high - low for low, high in bounds)
+        self._typical = tuple(scales.unknowns.get(name) or 1.0 for name in problem.names.real_unknowns)
         self.codec = KernelCodec.of(kernels, [2 * math.pi / extent for extent in self.extents])
         self._blocks = [_Rows(whole), *(_Rows(side.statement, side) for side in read_sides(problem, every))]
         self._periodic = [
@@ -103,16 +109,15 @@ class JointObjective:
             values: U, (U, n_1, …, n_D); zero by default.
         """
         if values is None:
-            values = torch.zeros(self.unknowns, *self.sizes, dtype=torch.float64)
-        parameters = self.codec.pack(self._begin)
+            values = self.axes[0].new_zeros(self.unknowns, *self.sizes)
+        parameters = self.codec.pack(self._begin).to(values.device)
         blank = torch.cat([torch.zeros_like(values).reshape(-1), parameters, values.new_zeros(2)])
         with torch.no_grad():
             axes, _ = self._values(blank)
             whitened = values.clone()
             for u, own in enumerate(axes):
                 for j, axis in enumerate(own):
-                    inverse = torch.linalg.solve_triangular(axis.lower, _unit(len(axis.lower)), upper=False)
-                    whitened[u] = along(inverse, whitened[u], j)
+                    whitened[u] = along(axis.inverse, whitened[u], j)
             worst = max(float(rows.square().mean()) for rows in self._residuals(axes, list(values)))
         best = -math.log(max(worst, _SMALLEST))
         return torch.cat([whitened.reshape(-1), parameters, values.new_tensor([best, best])])
@@ -158,8 +163,7 @@ class JointObjective:
             weights = []
             for whitened, own in zip(self._split(z)[0], axes, strict=True):
                 for j, axis in enumerate(own):
-                    inverse = torch.linalg.solve_triangular(axis.lower.T, _unit(len(axis.lower)), upper=True)
-                    whitened = along(inverse, whitened, j)
+                    whitened = along(axis.inverse.T, whitened, j)
                 weights.append(whitened)
         return JointAnsatz(self.kernels(z), self.axes), torch.stack(weights).reshape(-1)
 
@@ -250,19 +254,14 @@ class JointObjective:
         if order:
             values = along(axes[unknown][axis].derivative(order)[[0, -1]], values, axis)
         ends = values.select(axis, -1) - values.select(axis, 0)
-        return ends * self.extents[axis] ** order / self._sizes_of_unknowns[unknown]
-
-    @cached_property
-    def _sizes_of_unknowns(self) -> tuple[float, ...]:
-        scales = estimate_scales(self.problem).unknowns
-        return tuple(scales.get(name, 0.0) or 1.0 for name in self.problem.names.real_unknowns)
+        return ends * self.extents[axis] ** order / self._typical[unknown]
 
     def _program(self, rows: _Rows) -> Specialised:
         """Return the residuals of a block as a function of its channels."""
         if rows.program is None:
             places = list(self.axes)
             if rows.side is not None:
-                places[rows.side.axis] = torch.tensor([rows.side.at], dtype=torch.float64)
+                places[rows.side.axis] = self.axes[0].new_tensor([rows.side.at])
             mesh = [column.reshape(-1) for column in torch.meshgrid(*places, indexing="ij")]
             normals = None if rows.side is None else normals_of(rows.side, torch.stack(mesh, 1))
             wanted = len(rows.statement.plan.columns) - len(mesh)
@@ -294,6 +293,12 @@ class _Axis:
         matrix = matrix + torch.diag((nugget * lags[0, 0]).expand(len(x_n)))
         return cls(_Cholesky.apply(matrix), lags)
 
+    @property
+    def inverse(self) -> Tensor:
+        """Return ``L⁻¹``, (n, n)."""
+        unit = torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
+        return torch.linalg.solve_triangular(self.lower, unit, upper=False)
+
     def derivative(self, order: int) -> Tensor:
         """Return ``D_p = K^(p) K⁻¹``, (n, n)."""
         if order not in self._derivatives:
@@ -321,10 +326,6 @@ class _Cholesky(torch.autograd.Function):
         half = torch.linalg.solve_triangular(lower.T, middle, upper=True)
         found = torch.linalg.solve_triangular(lower, half, upper=False, left=False)
         return 0.5 * (found + found.T)
-
-
-def _unit(size: int) -> Tensor:
-    return torch.eye(size, dtype=torch.float64)
 
 
 def first_guess(

@@ -55,7 +55,7 @@ class KernelSections:
     def matrix(self, x_N: Tensor, order: int) -> Tensor:
         """Return ``∂_x^order k(x_i − X_j)``, (N, n)."""
         places, back = torch.unique(x_N, return_inverse=True)
-        return self.kernel.derivatives(places[:, None] - self.points, order)[order][back]
+        return self.kernel.matrices(places, self.points, order)[order][back]
 
 
 @dataclass(frozen=True)

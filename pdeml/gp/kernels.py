@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from pdeml.errors import InputError
 from pdeml.gp.envelopes import Envelope, Gaussian, Matern, smallest_nu
+from pdeml_kernels import mixture_kernels
+from pdeml_kernels.contest import outcome
+from pdeml_kernels.dispatch import KernelChoice, MixtureKernels
 
-__all__ = ["Kernel", "KernelCodec", "ProductKernel", "matern", "mixture_derivatives", "rbf", "spectral_mixture"]
-
-_CHUNK = 1 << 16  # lags times components at once: what is held for the recursion stays in the cache
+__all__ = ["Kernel", "KernelCodec", "ProductKernel", "computed_by", "matern", "rbf", "spectral_mixture"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Kernel:
         """``k(0)``."""
         return self.weights.sum()
 
+    @property
+    def _parameters(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.weights, self.widths, self.frequencies
+
     def derivatives(self, lags: Tensor, highest: int) -> Tensor:
         """Return ``k^(n)(z)``, n = 0, ..., highest, (highest + 1, *lags.shape), differentiable in the parameters.
 
@@ -65,10 +71,19 @@ class Kernel:
             InputError: the kernel is rougher than that; the smallest admissible ν is named.
         """
         self.check_order(highest)
-        table = mixture_derivatives(
-            lags.reshape(-1), self.weights, self.widths, self.frequencies, highest, self.envelope
-        )
+        compute = _operators(self.envelope.kernels, lags.device.type).derivatives
+        table = compute(lags.reshape(-1), *self._parameters, highest, self.envelope.nu)
         return table.reshape(highest + 1, *lags.shape)
+
+    def matrices(self, x_N: Tensor, y_M: Tensor, highest: int) -> Tensor:
+        """Return ``k^(n)(x_i − y_j)``, n = 0, ..., highest, (highest + 1, N, M); see `derivatives`.
+
+        Raises:
+            InputError: the kernel is rougher than that; the smallest admissible ν is named.
+        """
+        self.check_order(highest)
+        compute = _operators(self.envelope.kernels, x_N.device.type).matrices
+        return compute(x_N, y_M, *self._parameters, highest, self.envelope.nu)
 
     def moments(self, highest: int) -> Tensor:
         """Return ``k^(n)(0)``, n = 0, ..., highest; the derivative of order p has variance ``(−1)^p k^(2p)(0)``."""
@@ -211,55 +226,13 @@ class KernelCodec:
         )
 
 
-def mixture_derivatives(
-    lags: Tensor, weights: Tensor, widths: Tensor, frequencies: Tensor, highest: int, envelope: Envelope
-) -> Tensor:
-    """Return ``k^(n)(z) = Σ_q w_q Re d^n/dz^n [e(z; κ_q) exp(i m_q z)]``, (highest + 1, M), n = 0, ..., highest.
-
-    The one place where kernels are evaluated; nothing of the size of lags times components is kept for the gradient.
-    """
-    return _MixtureDerivatives.apply(lags, weights, widths, frequencies, highest, envelope)
+def computed_by(kernels: KernelChoice, device: str) -> str:
+    """Say by what kernels are computed on a device, and what was measured of that until now."""
+    chosen = _operators(kernels, torch.device(device).type)
+    return outcome(chosen.note, chosen[:-1])
 
 
-class _MixtureDerivatives(torch.autograd.Function):
-    """Forward and backward in chunks of lags, both from the same recursion.
-
-    With ``G = e exp(i m z)`` and e a function of κ z: ``∂_m G^(n) = i (z G^(n) + n G^(n−1))`` and
-    ``κ ∂_κ G^(n) = z (G^(n+1) − i m G^(n)) + n (G^(n) − i m G^(n−1))``.
-    """
-
-    @staticmethod
-    def forward(ctx, lags, weights, widths, frequencies, highest, envelope):
-        ctx.save_for_backward(lags, weights, widths, frequencies)
-        ctx.highest, ctx.envelope = highest, envelope
-        table = lags.new_empty(highest + 1, len(lags))
-        for part in _chunks(lags, weights):
-            real, _ = envelope.modulated(lags[part], widths, frequencies, highest)
-            table[:, part] = real @ weights
-        return table
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, cotangent):
-        lags, weights, widths, frequencies = ctx.saved_tensors
-        for_lags = torch.zeros_like(lags) if ctx.needs_input_grad[0] else None
-        sums = lags.new_zeros(3, len(weights))
-        orders = torch.arange(ctx.highest + 1, dtype=lags.dtype, device=lags.device)[:, None]
-        for part in _chunks(lags, weights):
-            real, imaginary = ctx.envelope.modulated(lags[part], widths, frequencies, ctx.highest + 1)
-            given = cotangent[:, part]
-            # Adjoints of z G^(n) + n G^(n−1), read as coefficients of G^(n), n = 0, ..., highest.
-            moved = given * lags[part]
-            moved[:-1] += (orders * given)[1:]
-            sums[0] += torch.einsum("nm,nmq->q", given, real[:-1])
-            twist = torch.einsum("nm,nmq->q", moved, imaginary[:-1])
-            sums[1] += torch.einsum("nm,nmq->q", moved, real[1:]) + frequencies * twist
-            sums[2] -= twist
-            if for_lags is not None:
-                for_lags[part] = torch.einsum("nm,nmq,q->m", given, real[1:], weights)
-        return for_lags, sums[0], weights / widths * sums[1], weights * sums[2], None, None
-
-
-def _chunks(lags: Tensor, weights: Tensor) -> list[slice]:
-    length = max(1, _CHUNK // len(weights))
-    return [slice(i, i + length) for i in range(0, len(lags), length)]
+@lru_cache
+def _operators(kernels: KernelChoice, device: str) -> MixtureKernels:
+    """Return by what mixtures are computed on a type of device, kept: it learns which way is faster."""
+    return mixture_kernels(kernels, torch.device(device))

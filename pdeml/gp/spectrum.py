@@ -11,6 +11,7 @@ from torch import Tensor
 from pdeml.errors import InputError
 from pdeml.gp.envelopes import Envelope
 from pdeml.gp.kernels import Kernel
+from pdeml_kernels import mixture_derivatives
 
 __all__ = ["Peak", "frequencies_found", "pruned", "spectral_quadrature", "spectrum"]
 
@@ -167,6 +168,6 @@ def _reach(envelope: Envelope, tail: float) -> tuple[float, float]:
     low, high = 0.0, 1e3
     while high - low > 1e-2:
         middle = (low + high) / 2
-        large = float(envelope.modulated(middle * one, one, 0 * one, 0)[0]) > tail
+        large = float(mixture_derivatives(middle * one, one, one, 0 * one, 0, envelope.nu)) > tail
         low, high = (middle, high) if large else (low, middle)
     return reach, high

@@ -1,7 +1,7 @@
 """From equations to residual systems: jets, plans, statements, blocks."""
 
 from pdeml.lower.functionals import Functionals, indices_of, linearised
-from pdeml.lower.jets import Composition, Derivatives, Jet, compose, composed, linear
+from pdeml.lower.jets import Derivatives, Jet, compose, linear
 from pdeml.lower.known import KnownFunctions
 from pdeml.lower.multi_index import Combination, Index, JetSpec
 from pdeml.lower.plan import MAX_ORDER, ResidualPlan, make_residual_plan
@@ -14,7 +14,6 @@ __all__ = [
     "Ansatz",
     "Block",
     "Combination",
-    "Composition",
     "Derivatives",
     "Functionals",
     "Index",
@@ -28,7 +27,6 @@ __all__ = [
     "Statement",
     "Tape",
     "compose",
-    "composed",
     "estimate_scales",
     "indices_of",
     "linear",

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from pdeml.errors import InputError
+from pdeml_kernels import grid
 
-__all__ = ["ACCURACY", "GridAxis", "difference_matrix", "differentiated", "fourier_matrix"]
+__all__ = ["ACCURACY", "GridAxis", "difference_matrix", "difference_stencil", "differentiated", "fourier_matrix"]
 
 ACCURACY = 4
 """Order of the differences along axes that are not periodic."""
@@ -84,6 +85,18 @@ class GridAxis:
         """
         if self.period is not None:
             return fourier_matrix(self.points, self.period, at, order)
+        return difference_matrix(self.points, at, order, self._width(order, accuracy))
+
+    def stencil(self, order: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the differences that `matrix` holds along an axis that is not periodic; see `difference_stencil`.
+
+        Raises:
+            InputError: the axis has too few points.
+        """
+        return difference_stencil(self.points, self.points, order, self._width(order))
+
+    def _width(self, order: int, accuracy: int | None = None) -> int:
+        """Return how many points a stencil takes."""
         needed = order + (self.accuracy if accuracy is None else accuracy)
         if len(self.points) < needed:
             raise InputError(
@@ -91,7 +104,7 @@ class GridAxis:
                 f"{len(self.points)}",
                 ("coordinates", self.name),
             )
-        return difference_matrix(self.points, at, order, needed)
+        return needed
 
     def _once(self, key: tuple, make: Callable[[], Any]) -> Any:
         if key not in self._kept:
@@ -127,7 +140,15 @@ def fourier_matrix(points: np.ndarray, period: float, at: np.ndarray, order: int
 
 
 def difference_matrix(points: np.ndarray, at: np.ndarray, order: int, width: int) -> np.ndarray:
-    """Return the matrix (N, n) from values to a derivative of the polynomial through the ``width`` nearest points.
+    """Return the matrix (N, n) of `difference_stencil`."""
+    first, weights = difference_stencil(points, at, order, width)
+    result = np.zeros((len(at), len(points)))
+    np.put_along_axis(result, first[:, None] + np.arange(width), weights, axis=1)
+    return result
+
+
+def difference_stencil(points: np.ndarray, at: np.ndarray, order: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for a derivative of the polynomial through the ``width`` nearest points, the first of them and weights.
 
     It is exact for polynomials of degree ``width - 1``, on any distinct points, up to the ends.
 
@@ -136,6 +157,8 @@ def difference_matrix(points: np.ndarray, at: np.ndarray, order: int, width: int
         at: (N,) where the derivative is wanted.
         order: of the derivative.
         width: points of a stencil, more than ``order``.
+
+    Returns: numbers of the first points (N,), weights (N, width).
     """
     n = len(points)
     nearest = np.searchsorted(0.5 * (points[1:] + points[:-1]), at)
@@ -143,9 +166,7 @@ def difference_matrix(points: np.ndarray, at: np.ndarray, order: int, width: int
     lean = (width % 2 == 0) & (at < points[nearest])
     first = np.clip(nearest - (width - 1) // 2 - lean, 0, n - width)
     columns = first[:, None] + np.arange(width)
-    result = np.zeros((len(at), n))
-    np.put_along_axis(result, columns, _fornberg(points[columns] - at[:, None], order), axis=1)
-    return result
+    return first, _fornberg(points[columns] - at[:, None], order)
 
 
 def _fornberg(nodes: np.ndarray, order: int) -> np.ndarray:
@@ -198,9 +219,6 @@ def full(values: Tensor) -> Tensor:
 
 
 def along(values: Tensor, matrix: np.ndarray | Tensor, dim: int) -> Tensor:
-    """Multiply by a matrix (N, n) along dimension ``dim`` of length n."""
-    # Sums of large numbers that nearly cancel: the work is done in the precision of the values, never in half of it.
-    with torch.autocast(values.device.type, enabled=False):
-        values = full(values)
-        own = torch.as_tensor(matrix, dtype=values.dtype, device=values.device)
-        return torch.tensordot(values, own, dims=([dim], [1])).movedim(-1, dim if dim >= 0 else values.ndim + dim)
+    """Multiply by a matrix (N, n) along dimension ``dim`` of length n, in at least single precision."""
+    values = full(values)
+    return grid.along(values, torch.as_tensor(matrix, dtype=values.dtype, device=values.device), dim)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pdeml.lower.multi_index import JetSpec
 from pdeml_kernels import jets
-from pdeml_kernels.jets import Composition, Derivatives
+from pdeml_kernels.jets import Derivatives
 
-__all__ = ["Composition", "Derivatives", "Jet", "compose", "composed", "linear"]
+__all__ = ["Derivatives", "Jet", "compose", "linear"]
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,10 @@ def linear(jet: Jet, weight: Tensor, bias: Tensor | None = None) -> Jet:
 
 
 def compose(jet: Jet, derivatives: Derivatives) -> Jet:
-    """Return the jet of ``σ(h)`` by Faà di Bruno's formula; differentiable by autograd too."""
-    return composed(jet, derivatives)[0]
-
-
-def composed(jet: Jet, derivatives: Derivatives, extra: int = 0) -> tuple[Jet, Composition]:
-    """Return the jet of ``σ(h)`` and what its reverse sweep needs.
+    """Return the jet of ``σ(h)`` by Faà di Bruno's formula; differentiable by autograd too.
 
     Args:
         jet: h.
         derivatives: σ and its derivatives.
-        extra: 1 if `Composition.pullback` will be called: it needs one more derivative of σ.
     """
-    values, composition = jets.compose(jet.values, jet.spec.chain, derivatives, jet.spec.order + extra)
-    return Jet(jet.spec, values), composition
+    return Jet(jet.spec, jets.compose(jet.values, jet.spec.chain, derivatives)[0])

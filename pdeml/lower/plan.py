@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import sympy
 
 from pdeml.errors import InputError
 from pdeml.expr import Names, NormalForm, Program, compile_program, jet_symbol, normal_symbol, slopes, with_values
 from pdeml.lower.multi_index import Combination, Index, JetSpec, below
+from pdeml_kernels import programs
+from pdeml_kernels.residual import ResidualProgram
 
 __all__ = ["ResidualPlan", "make_residual_plan"]
 
@@ -50,6 +53,19 @@ class ResidualPlan:
     residual: Program
     partials: Program
     partial_of: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def program(self) -> str:
+        """The plan as the text that operators of `pdeml_kernels` take."""
+        slots = tuple((slot.channel, slot.unknown) for slot in self.slots)
+        residual, partials = map(plain, (self.residual, self.partials))
+        counts = len(self.columns), len(self.learned)
+        return ResidualProgram(*counts, slots, residual, partials, self.partial_of).encoded()
+
+
+def plain(program: Program) -> programs.Program:
+    """Return a program as `pdeml_kernels` takes it: without names."""
+    return programs.Program(len(program.inputs), program.constants, program.code, program.outputs)
 
 
 def make_residual_plan(

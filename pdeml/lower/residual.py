@@ -8,11 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pdeml.lower.functions import run
 from pdeml.lower.multi_index import JetSpec
 from pdeml.lower.plan import ResidualPlan
+from pdeml_kernels.dispatch import ResidualKernels
 
-__all__ = ["Ansatz", "Block", "Prepared", "ResidualSystem", "Tape"]
+__all__ = ["Ansatz", "Block", "Part", "Prepared", "ResidualSystem", "Tape"]
 
 
 class Tape(Protocol):
@@ -50,39 +50,62 @@ class Ansatz(Protocol):
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some of the points of a block, on which all is done before the next are taken: what that needs fits into a cache.
+
+    Args:
+        prepared: the ansatz at the n points.
+        columns: coordinates and normal components at the points, in the plan's order, (C, n).
+        roots: (n,), √w_i with Σ w_i = 1 over the whole block, so that Σ r² estimates a mean square.
+    """
+
+    prepared: Prepared
+    columns: Tensor
+    roots: Tensor
+
+
+@dataclass(frozen=True)
 class Block:
     """M residuals at N points, as rows ``r = √w · weight · R / s``.
 
     Args:
         name: what the user calls it: "equation", "initial", "boundary.left", "data", ...
         plan: how the residuals follow from jets.
-        prepared: the ansatz at the points.
-        columns: coordinates and normal components at the points, in the plan's order, each (N,).
-        roots: (N,), √w_i with Σ w_i = 1, so that Σ r² estimates a mean square.
+        parts: the points.
         scales: (M,), the size of each residual in the scaled equation.
         weights: (M,), what the user multiplies each row by; no part of the norms that are reported.
+        kernels: compute the rows and their derivatives from jets.
     """
 
     name: str
     plan: ResidualPlan
-    prepared: Prepared
-    columns: tuple[Tensor, ...]
-    roots: Tensor
+    parts: tuple[Part, ...]
     scales: Tensor
     weights: Tensor
+    kernels: ResidualKernels
 
     @property
     def points(self) -> int:
         """Number of points N."""
-        return len(self.roots)
+        return sum(len(part.roots) for part in self.parts)
+
+    @property
+    def roots(self) -> Tensor:
+        """√w at all points, (N,)."""
+        return torch.cat([part.roots for part in self.parts])
 
     def residual(self, theta: Tensor, learned: Tensor) -> Tensor:
         """Return the weighted rows, (M, N)."""
-        return self._rows(self.prepared.jets(theta), learned)
+        rows = [self.kernels.rows(*self._at(part, part.prepared.jets(theta), learned)) for part in self.parts]
+        return torch.cat(rows, 1)
 
     def scaled(self, theta: Tensor, learned: Tensor) -> Tensor:
         """Return ``R / s``, (M, N): dimensionless, without any weight."""
-        return self._outputs(self.prepared.jets(theta), learned) / self.scales[:, None]
+        rows, factors = [], 1 / self.scales
+        for part in self.parts:
+            jets, ones = part.prepared.jets(theta), torch.ones_like(part.roots)
+            rows.append(self.kernels.rows(jets, learned, part.columns, ones, factors, self.plan.program))
+        return torch.cat(rows, 1)
 
     def norms(self, theta: Tensor, learned: Tensor) -> dict[str, float]:
         """Return the root mean square of ``R / s`` over the region, for each of the M residuals."""
@@ -91,30 +114,37 @@ class Block:
             return {self.name: squares[0]}
         return {f"{self.name} {m}": norm for m, norm in enumerate(squares, start=1)}
 
-    def linearise(self, theta: Tensor, learned: Tensor) -> tuple[Tensor, list[Tensor], Tensor, Tape]:
-        """Return rows (M, N), their cotangents on the channels (M times (K, N, U)), ∂rows/∂learned, and the tape."""
-        jets, tape = self.prepared.linearise(theta)
-        rows = self._rows(jets, learned)
-        adjoints = [torch.zeros_like(jets) for _ in range(len(rows))]
-        by_parameter = jets.new_zeros(len(rows), self.points, len(learned))
-        partials = run(self.plan.partials, self._inputs(jets, learned), self.roots)
-        for (m, v), partial in zip(self.plan.partial_of, partials, strict=True):
-            weighted = partial * self.roots * (self.weights[m] / self.scales[m])
-            if v < len(learned):
-                by_parameter[m, :, v] = weighted
-            else:
-                slot = self.plan.slots[v - len(learned)]
-                adjoints[m][slot.channel, :, slot.unknown] = weighted
-        return rows, adjoints, by_parameter, tape
+    def linearise(self, theta: Tensor, learned: Tensor, out_MNZ: Tensor) -> Tensor:
+        """Return the rows (M, N); fill ``out``, (M, N, P + L), with their derivatives by θ and learned parameters."""
+        rows, start = [], 0
+        for part in self.parts:
+            jets, tape = part.prepared.linearise(theta)
+            found, by_jets, by_learned = self.kernels.linearised(*self._at(part, jets, learned))
+            rows.append(found)
+            own = out_MNZ[:, start : start + len(part.roots)]
+            for adjoint, jacobian in zip(by_jets, own, strict=True):
+                tape.jacobian(adjoint, jacobian[:, : len(theta)])
+            own[:, :, len(theta) :] = by_learned
+            start += len(part.roots)
+        return torch.cat(rows, 1)
 
-    def _inputs(self, jets: Tensor, learned: Tensor) -> list[Tensor]:
-        return [*self.columns, *learned.unbind(), *(jets[s.channel, :, s.unknown] for s in self.plan.slots)]
+    def gradient(self, theta: Tensor, learned: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ½ Σ rows² and its derivatives by θ and by learned parameters."""
+        sums = theta.new_zeros(()), torch.zeros_like(theta), torch.zeros_like(learned)
+        for part in self.parts:
+            for total, own in zip(sums, self._gradient_of(part, theta, learned), strict=True):
+                total += own
+        return sums
 
-    def _outputs(self, jets: Tensor, learned: Tensor) -> Tensor:
-        return torch.stack(run(self.plan.residual, self._inputs(jets, learned), self.roots))
+    def _gradient_of(self, part: Part, theta: Tensor, learned: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # A function of its own: its tape must be gone before that of the next part is made.
+        jets, tape = part.prepared.linearise(theta)
+        loss, by_jets, by_learned = self.kernels.loss(*self._at(part, jets, learned))
+        return loss, tape.pullback(by_jets), by_learned
 
-    def _rows(self, jets: Tensor, learned: Tensor) -> Tensor:
-        return self._outputs(jets, learned) * (self.roots * (self.weights / self.scales)[:, None])
+    def _at(self, part: Part, jets: Tensor, learned: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, str]:
+        """Return the arguments of the kernels."""
+        return jets, learned, part.columns, part.roots, self.weights / self.scales, self.plan.program
 
 
 @dataclass(frozen=True)
@@ -146,13 +176,10 @@ class ResidualSystem:
         theta, learned = self._split(z)
         jacobian, rows, start = self._jacobian_memory(z), [], 0
         for block in self.blocks:
-            r, adjoints, by_parameter, tape = block.linearise(theta, learned)
-            rows.append(r.reshape(-1))
-            for adjoint, extra in zip(adjoints, by_parameter, strict=True):
-                part = jacobian[start : start + block.points]
-                tape.jacobian(adjoint, part[:, : self.parameter_count])
-                part[:, self.parameter_count :] = extra
-                start += block.points
+            count = len(block.scales) * block.points
+            own = jacobian[start : start + count].view(len(block.scales), block.points, len(z))
+            rows.append(block.linearise(theta, learned, own).reshape(-1))
+            start += count
         return torch.cat(rows), jacobian
 
     def _jacobian_memory(self, z: Tensor) -> Tensor:
@@ -166,11 +193,9 @@ class ResidualSystem:
         theta, learned = self._split(z)
         value, gradient = z.new_zeros(()), torch.zeros_like(z)
         for block in self.blocks:
-            r, adjoints, by_parameter, tape = block.linearise(theta, learned)
-            value += 0.5 * r.square().sum()
-            cotangent = sum(adjoint * row[:, None] for adjoint, row in zip(adjoints, r, strict=True))
-            gradient[: self.parameter_count] += tape.pullback(cotangent)
-            gradient[self.parameter_count :] += torch.einsum("mnp,mn->p", by_parameter, r)
+            loss, by_theta, by_learned = block.gradient(theta, learned)
+            value += loss
+            gradient += torch.cat([by_theta, by_learned])
         return value, gradient
 
     def norms(self, z: Tensor) -> dict[str, float]:

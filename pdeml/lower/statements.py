@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -9,11 +10,15 @@ import torch
 
 from pdeml.geometry import Region
 from pdeml.lower.plan import ResidualPlan, make_residual_plan
-from pdeml.lower.residual import Ansatz, Block
+from pdeml.lower.residual import Ansatz, Block, Part
 from pdeml.lower.scales import Given, Scales, residual_scale
 from pdeml.problem import Problem
+from pdeml_kernels.dispatch import KernelChoice, residual_kernels
 
 __all__ = ["Statement", "make_block", "statements"]
+
+_PART = 1024
+"""Most points of a part on a CPU. Measured for networks of width 20 to 128: best within a tenth in both precisions."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def make_block(
     x_ND: torch.Tensor,
     weights_N: torch.Tensor,
     normals_Nd: torch.Tensor | None,
+    kernels: KernelChoice = "torch",
 ) -> Block:
     """Put a statement on points: a block of the residual system.
 
@@ -87,20 +93,20 @@ def make_block(
         x_ND: the points.
         weights_N: their weights, summing to one.
         normals_Nd: unit outward normals over the space coordinates, where the points lie on the boundary.
+        kernels: what computes the residuals from jets; see `pdeml_kernels.dispatch.wanted`.
+
+    Raises:
+        ValueError: the kernels cannot run on the device of the points.
     """
-    dimension = x_ND.shape[1]
-    columns = list(x_ND.unbind(1))
-    wanted = len(statement.plan.columns) - dimension
-    columns += list(normals_Nd.unbind(1)) if normals_Nd is not None else [torch.zeros_like(columns[0])] * wanted
     scales, factors = (
         torch.tensor(numbers, dtype=x_ND.dtype, device=x_ND.device) for numbers in (statement.scales, statement.weights)
     )
-    return Block(
-        statement.name,
-        statement.plan,
-        ansatz.prepare(x_ND, statement.plan.spec),
-        tuple(columns),
-        weights_N.sqrt(),
-        scales,
-        factors,
-    )
+    plan, count = statement.plan, math.ceil(len(x_ND) / _PART) if x_ND.device.type == "cpu" else 1
+    normals = x_ND.new_zeros(len(x_ND), len(plan.columns) - x_ND.shape[1]) if normals_Nd is None else normals_Nd
+    shares = zip(*(tensor.tensor_split(max(count, 1)) for tensor in (x_ND, weights_N, normals)), strict=True)
+    parts = [
+        Part(ansatz.prepare(x, plan.spec), torch.cat([x, n], 1).T.contiguous(), weights.sqrt())
+        for x, weights, n in shares
+    ]
+    chosen = residual_kernels(kernels, x_ND.device, plan.program)
+    return Block(statement.name, plan, tuple(parts), scales, factors, chosen)

@@ -12,7 +12,11 @@ from pdeml.expr import Names
 from pdeml.lower.jets import Jet
 from pdeml.lower.known import KnownFunctions
 from pdeml.lower.multi_index import JetSpec
-from pdeml.nn.mlp import MLP, MLPTape
+from pdeml.lower.residual import Tape
+from pdeml.nn.mlp import MLP
+from pdeml_kernels.dispatch import JetChoice, JetKernels, jet_kernels
+from pdeml_kernels.jets import Chain
+from pdeml_kernels.network import Network
 
 __all__ = ["NetworkAnsatz"]
 
@@ -30,6 +34,7 @@ class NetworkAnsatz:
         features: scaled coordinates, or the periodic embedding of periodic ones.
         base: g, equal to the exact conditions where these are imposed; zero elsewhere.
         factor: D, zero where conditions are exact, times the unknown's scale.
+        kernels: what carries jets through the network at prepared points; see `pdeml_kernels.dispatch.jet_kernels`.
     """
 
     names: Names
@@ -37,6 +42,7 @@ class NetworkAnsatz:
     features: tuple[sympy.Expr, ...]
     base: tuple[sympy.Expr, ...]
     factor: tuple[sympy.Expr, ...]
+    kernels: JetChoice = "torch"
     _compiled: dict[JetSpec, _CompiledMaps] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -45,18 +51,25 @@ class NetworkAnsatz:
         return self.network.parameter_count
 
     def prepare(self, points_ND: Tensor, spec: JetSpec) -> PreparedNetwork:
-        """Evaluate features, base and factor with all channels at the points."""
+        """Evaluate features, base and factor with all channels at the points.
+
+        Raises:
+            ValueError: the kernels cannot run on the device of the points.
+        """
+        return self._prepared(points_ND, spec, self.kernels)
+
+    def _prepared(self, points_ND: Tensor, spec: JetSpec, kernels: JetChoice) -> PreparedNetwork:
         if spec not in self._compiled:
             self._compiled[spec] = _CompiledMaps.of(self, spec)
-        maps = self._compiled[spec]
-        return PreparedNetwork(
-            self.network, maps.features.jet(points_ND), maps.base.jet(points_ND).values, maps.products(points_ND)
-        )
+        maps, chosen = self._compiled[spec], jet_kernels(kernels, points_ND.device, self.network.sizes)
+        features, base = maps.features.jet(points_ND), maps.base.jet(points_ND).values
+        return PreparedNetwork(self.network, chosen, features, base, maps.products(points_ND))
 
     def values(self, theta_P: Tensor, points_ND: Tensor) -> Tensor:
         """Return the unknowns at the points, (N, U)."""
         spec = JetSpec.closed((), dimension=len(self.names.coordinates))
-        return self.prepare(points_ND, spec).jets(theta_P)[0]
+        # Trained networks are evaluated anywhere, whatever they were trained with.
+        return self._prepared(points_ND, spec, "torch").jets(theta_P)[0]
 
 
 Products = tuple[tuple[int, int, Tensor], ...]
@@ -98,18 +111,22 @@ class PreparedNetwork:
     """The ansatz at fixed points; see `pdeml.lower.Prepared`."""
 
     network: MLP
+    kernels: JetKernels
     inputs: Jet
     base_KNU: Tensor
     products: Products
 
     def jets(self, theta_P: Tensor) -> Tensor:
         """Return the channels of the unknowns, (K, N, U)."""
-        return self._lift(self.network.jet(theta_P, self.inputs).values)
+        return self._lift(self.kernels.jets(*self._given(theta_P)))
 
     def linearise(self, theta_P: Tensor) -> tuple[Tensor, LiftedTape]:
         """Return the channels of the unknowns and a tape for reverse sweeps."""
-        jet, tape = self.network.linearise(theta_P, self.inputs)
-        return self._lift(jet.values), LiftedTape(tape, self.products)
+        jet_KNU, tape = self.kernels.linearised(*self._given(theta_P))
+        return self._lift(jet_KNU), LiftedTape(tape, self.products)
+
+    def _given(self, theta_P: Tensor) -> tuple[Tensor, Tensor, Chain, Network]:
+        return theta_P, self.inputs.values, self.inputs.spec.chain, self.network.sizes
 
     def _lift(self, network_KNU: Tensor) -> Tensor:
         lifted = list(self.base_KNU)
@@ -122,7 +139,7 @@ class PreparedNetwork:
 class LiftedTape:
     """The network's tape behind the transposed lift; see `pdeml.lower.Tape`."""
 
-    tape: MLPTape
+    tape: Tape
     products: Products
 
     def jacobian(self, adjoint_KNU: Tensor, out_NP: Tensor) -> Tensor:

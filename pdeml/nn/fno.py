@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pdeml.errors import InputError
 from pdeml.nn.spectral_conv import SpectralConv
-from pdeml_kernels import fourier_block, fourier_layer, pointwise_mlp
+from pdeml_kernels import LayerWeights, fourier_layer, pointwise_mlp
+from pdeml_kernels.contest import outcome
 
 __all__ = ["FourierNetwork", "FourierOptions", "check_modes", "default_modes"]
 
@@ -107,6 +109,22 @@ class FourierNetwork(nn.Module):
         self.layers = nn.ModuleList(_Layer(built.fno_blocks, number) for number in range(options.depth))
         self.padding = options.padding or (0.0,) * len(options.modes)
 
+    def use_kernels(self, kernels: str, device: torch.device) -> bool:
+        """Compute the Fourier layers by the kernels auto, triton or torch on a device; there is always that choice.
+
+        Raises:
+            InputError: triton is asked for, and cannot run on the device.
+        """
+        for layer in self.layers:
+            layer.conv.use_kernels(kernels, device)
+        return True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the Fourier layers are computed by."""
+        chosen = [layer.conv.kernels for layer in self.layers]
+        return (outcome(chosen[0].note, (operator for kernels in chosen for operator in kernels[:-1])),)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, *n) to (B, outputs, *n)."""
         n = x.shape[2:]
@@ -136,14 +154,25 @@ class _Layer(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """Map (B, *n, C) to (B, *n, C)."""
-        if self.mlp is not None and (dense := self.conv.dense) is not None:
-            return fourier_block(v, *dense, self.skip, *self.mlp.parts, self.gate, self.last)
+        if (dense := self.conv.dense) is not None:
+            return self._dense(v, *dense)
         f = self.conv(v.movedim(-1, 1)).movedim(1, -1)
         if self.mlp is None:
             f = functional.linear(v, self.skip) + f
             return f if self.last else functional.gelu(f)
         rows, shape = v.reshape(-1, v.shape[-1]), v.shape
-        return fourier_layer(rows, f.reshape(rows.shape), self.skip, *self.mlp.parts, self.gate, self.last).view(shape)
+        return fourier_layer(rows, f.reshape(rows.shape), self._at_points, self.last).view(shape)
+
+    def _dense(self, v: Tensor, weight: Tensor, bias: Tensor, modes: list[int]) -> Tensor:
+        kernels = self.conv.kernels
+        if self.mlp is None:
+            y = kernels.layer(v.movedim(-1, 1), weight, modes, self.skip, bias, not self.last)
+            return y.movedim(1, -1)
+        return kernels.block(v, weight, bias, modes, self._at_points, self.last)
+
+    @property
+    def _at_points(self) -> LayerWeights:
+        return LayerWeights(self.skip, *self.mlp.parts, self.gate)
 
 
 class _Pointwise(nn.Module):

@@ -47,6 +47,21 @@ class Operator(nn.Module, ABC):
         """
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about how it is computed."""
+        return ()
+
+    def use_kernels(self, kernels: str, device: torch.device) -> bool:
+        """Compute by the kernels auto, triton or torch on a device; return whether there is such a choice.
+
+        ``notes`` then say what was chosen.
+
+        Raises:
+            InputError: triton is asked for, and cannot run on the device.
+        """
+        return False
+
+    @property
     def parameter_count(self) -> int:
         """Number of trained real numbers."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
@@ -61,7 +76,8 @@ class GridOperator(Operator):
 
     Args:
         signature: what it maps.
-        network: (B, C_in, *n) -> (B, C_out, *n) for any n; see `channels`.
+        network: (B, C_in, *n) -> (B, C_out, *n) for any n; see `channels`. One that has a choice of kernels offers
+            ``use_kernels`` and ``notes`` as `Operator` does.
         coordinates: whether coordinates are channels.
         centred: whether outputs are ``mean + std · network``, or ``std · network`` (which keeps zero boundary values).
         residual: of an operator that goes on in time: whether the network gives the change from the last frame.
@@ -96,6 +112,16 @@ class GridOperator(Operator):
         if coordinates:
             taken += len(_open_axes(signature))
         return taken, len(signature.outputs) * (1 if march is None else march.window)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about how the network is computed."""
+        return getattr(self.network, "notes", ())
+
+    def use_kernels(self, kernels: str, device: torch.device) -> bool:
+        """Choose the kernels of the network; see `Operator.use_kernels`."""
+        chosen = getattr(self.network, "use_kernels", None)
+        return chosen is not None and chosen(kernels, device)
 
     def forward(self, inputs: Mapping[str, Tensor], grid: Mapping[str, Tensor]) -> Tensor:
         """Apply the operator; see `Operator.forward`."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pdeml.errors import InputError
 from pdeml.nn.factorised import Factorised, Parts, times
-from pdeml_kernels import kept_modes, spectral_conv, spectral_kernels
+from pdeml_kernels import kept_modes, spectral_kernels
 
 __all__ = ["SpectralConv"]
 
@@ -77,7 +77,7 @@ class SpectralConv(nn.Module):
         self.max_n_modes = _as_list(n_modes if max_n_modes is None else max_n_modes)
         self.order = len(self.max_n_modes)
         self.n_modes = n_modes
-        self._operators = spectral_kernels("auto", torch.device("cpu"))
+        self.kernels = spectral_kernels("torch", torch.device("cpu"))
         scale = resolution_scaling_factor
         self.resolution_scaling_factor = [scale] * self.order if isinstance(scale, int | float) else scale
         std = (2 / (in_channels + out_channels)) ** 0.5 if init_std == "auto" else float(init_std)
@@ -111,22 +111,20 @@ class SpectralConv(nn.Module):
     def dense(self) -> tuple[Tensor, Tensor, list[int]] | None:
         """Weights, bias and modes of a plain layer, which mixes channels and keeps the grid; of others none."""
         plain = isinstance(self.weight, Tensor) and self.bias is not None and not self.separable
-        plain = plain and self._operators.conv is spectral_conv
         if not plain or self.resolution_scaling_factor is not None:
             return None
         return self.weight, self.bias.flatten(), self._n_modes
 
-    def use_kernels(self, kernels: str, device: torch.device) -> str:
-        """Compute with the kernels ``auto``, ``triton`` or ``torch``; returns a line that says what was chosen.
+    def use_kernels(self, kernels: str, device: torch.device) -> None:
+        """Compute with the kernels ``auto``, ``triton`` or ``torch``; ``kernels.note`` says what was chosen.
 
         Raises:
             InputError: no such kernels, or none for the device.
         """
         try:
-            self._operators = spectral_kernels(kernels, device)
+            self.kernels = spectral_kernels(kernels, device)
         except ValueError as error:
             raise InputError(str(error), ("kernels",)) from error
-        return self._operators.note
 
     def transform(self, x: Tensor, output_shape: Sequence[int] | None = None) -> Tensor:
         """Bring a field to the points of the output, by its Fourier series."""
@@ -134,7 +132,7 @@ class SpectralConv(nn.Module):
         if sizes == n:
             return x
         kept = kept_modes(n, sizes)
-        return self._operators.synthesis(self._operators.analysis(x, kept), kept, n, sizes)
+        return self.kernels.synthesis(self.kernels.analysis(x, kept), kept, n, sizes)
 
     def forward(self, x: Tensor, output_shape: Sequence[int] | None = None) -> Tensor:
         """Apply the layer.
@@ -148,15 +146,15 @@ class SpectralConv(nn.Module):
         sizes, n = self._sizes(x, output_shape), list(x.shape[2:])
         if not isinstance(self.weight, Factorised):
             bias = None if self.bias is None else self.bias.flatten()
-            return self._operators.conv(x, self.weight, self._n_modes, sizes, bias)
+            return self.kernels.conv(x, self.weight, self._n_modes, sizes, bias)
         kept = kept_modes(self._n_modes, n, sizes)
         parts = self.weight.parts(self._places(kept))
         if self.separable or self.implementation == "reconstructed" or not _direct(parts, _batch(x)):
             bias = None if self.bias is None else self.bias.flatten()
             weight = _whole(parts, self.separable).unflatten(-2, kept)
-            return self._operators.conv(x, weight, _total(kept), sizes, bias)
-        modes = _contracted(self._operators.analysis(x, kept), parts)
-        y = self._operators.synthesis(modes, kept, n, sizes)
+            return self.kernels.conv(x, weight, _total(kept), sizes, bias)
+        modes = _contracted(self.kernels.analysis(x, kept), parts)
+        y = self.kernels.synthesis(modes, kept, n, sizes)
         return y if self.bias is None else y + self.bias
 
     def _sizes(self, x: Tensor, output_shape: Sequence[int] | None) -> list[int]:

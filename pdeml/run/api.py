@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pdeml.data.operator import OperatorData
-from pdeml.errors import FileFormatError, InputError, one_of
+from pdeml.errors import FileFormatError, InputError, Interrupted, one_of
 from pdeml.field import Error
 from pdeml.problem import Problem
 from pdeml.run.datafiles import data_of
@@ -21,10 +23,11 @@ from pdeml.run.generating import GenerationResult, generate_spec
 from pdeml.run.plan import choose, make_problem, make_solver
 from pdeml.run.recipes import find_recipe
 from pdeml.solvers import KINDS, Solution, SolverOptions, solver_class
-from pdeml.solvers.operator import OperatorSolver, as_data
+from pdeml.solvers.operator import OperatorSolver
+from pdeml.solvers.operator_data import as_data
 from pdeml.solvers.operator_solution import OperatorSolution
 from pdeml.spec import Document, load_spec, to_plain
-from pdeml.train import RichProgress, TrainState, load_state
+from pdeml.train import Callback, Interruption, RichProgress, TrainState, load_state
 
 __all__ = ["generate", "load", "noted", "restore", "solve"]
 
@@ -45,6 +48,8 @@ def solve(
     Raises:
         InputError: there is no such solver or option, or the solver cannot solve this problem.
         DivergenceError: the loss became NaN or infinite; ``error.solution`` holds the best state.
+        Interrupted: Ctrl-C was pressed; ``error.solution`` holds the state after the step that was at work. It is a
+            `KeyboardInterrupt`; pressed again, Ctrl-C stops at once, and there is no solution.
     """
     if problem is not None and not isinstance(problem, Problem):
         hint = "; a spec file is read by pm.Problem.from_yaml" if isinstance(problem, (str, os.PathLike)) else ""
@@ -59,10 +64,10 @@ def solve(
     if not isinstance(solver, str):
         raise InputError(f"the solver must be a name or a solver, got {solver!r:.100}")
     samples = None if data is None or solver != "auto" else as_data(data, "auto")
-    kind, notes = choose(solver, samples, problem, tuple(options))
-    if kind not in KINDS:
-        raise InputError(one_of(kind, ["auto", *KINDS], "a solver that exists"))
-    return noted(_fit(solver_class(kind)(**options), problem, data), notes)
+    chosen = choose(solver, samples, problem, options)
+    if chosen.kind not in KINDS:
+        raise InputError(one_of(chosen.kind, ["auto", *KINDS], "a solver that exists"))
+    return _fit(solver_class(chosen.kind)(**options), problem, data, chosen.notes)
 
 
 def generate(
@@ -99,12 +104,28 @@ def generate(
     return generate_spec(document, output, resume=resume, overwrite=overwrite)
 
 
-def _fit(solver: SolverOptions, problem: Problem | None, data: Any) -> Solution | OperatorSolution:
-    """Fit, with a progress bar if somebody looks at the terminal."""
-    if not sys.stderr.isatty():
-        return solver.fit(problem, data)
-    with closing(RichProgress(problem.name if problem is not None else solver.kind)) as bar:
-        return solver.fit(problem, data, callbacks=(bar,))
+def _fit(
+    solver: SolverOptions, problem: Problem | None, data: Any, notes: tuple[str, ...] = ()
+) -> Solution | OperatorSolution:
+    """Fit, with a progress bar if somebody looks at the terminal; what Ctrl-C interrupts is not lost."""
+    interruption = Interruption(signal.SIGINT)
+    callbacks: list[Callback] = [interruption]
+    with ExitStack() as stack:
+        if sys.stderr.isatty():
+            title = problem.name if problem is not None else solver.kind
+            callbacks.append(stack.enter_context(closing(RichProgress(title))))
+        if _is_interrupted_by_keyboard():
+            stack.enter_context(interruption.listening())
+        solution = noted(solver.fit(problem, data, callbacks=tuple(callbacks)), notes)
+    if interruption.signal is not None:
+        raise Interrupted(f"{solution.record.reason} at step {solution.record.steps}", solution)
+    return solution
+
+
+def _is_interrupted_by_keyboard() -> bool:
+    """Whether Ctrl-C would raise `KeyboardInterrupt` here: in the main thread, where nobody handles it otherwise."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def load(folder: str | os.PathLike[str]) -> Solution | OperatorSolution:
@@ -146,7 +167,10 @@ def noted(solution: Any, notes: tuple[str, ...]) -> Any:
     """Return the solution with further notes in its record."""
     if not notes:
         return solution
-    all_notes = tuple(dict.fromkeys((*notes, *solution.record.notes)))
+    own = solution.record.notes
+    # What was foreseen is left out where it is told again, with what came of it.
+    foreseen = [note for note in notes if not any(told.startswith(f"{note}: ") for told in own)]
+    all_notes = tuple(dict.fromkeys((*foreseen, *own)))
     return replace(solution, record=replace(solution.record, notes=all_notes))
 
 

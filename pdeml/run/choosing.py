@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy
@@ -12,9 +13,11 @@ from pdeml.errors import InputError
 from pdeml.geometry import Polygon
 from pdeml.problem import Problem
 from pdeml.problem.counting import missing_conditions
+from pdeml.solvers.options import Preview
+from pdeml.solvers.pinn import PINN
 from pdeml.solvers.random_features import RandomFeatures
 
-__all__ = ["choose"]
+__all__ = ["Choice", "choose"]
 
 MOST_FOURIER = 3
 """Dimensions that Fourier layers are there for."""
@@ -32,32 +35,47 @@ _ROUGH = (
 )
 
 
+class Choice(NamedTuple):
+    """A kind of solver, a note that says why, and what it will do where that had to be found out for the choice."""
+
+    kind: str
+    notes: tuple[str, ...] = ()
+    preview: Preview | None = None
+
+
 def choose(
-    kind: str, data: OperatorData | None = None, problem: Problem | None = None, options: Collection[str] = ()
-) -> tuple[str, tuple[str, ...]]:
-    """Return the kind of solver that ``auto`` stands for, and a note that says why.
+    kind: str,
+    data: OperatorData | None = None,
+    problem: Problem | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Choice:
+    """Return the kind of solver that ``auto`` stands for.
 
     Args:
         kind: what is asked for.
         data: samples to learn from, or none.
         problem: what is solved, where that is known.
-        options: names of the options that are given: the solver must have them.
+        options: those that are given: the solver must have them.
     """
     if kind != "auto":
-        return kind, ()
+        return Choice(kind)
     if data is None:
-        why = "the problem is not known" if problem is None else _no_features(problem, options)
-        if why is None:
-            return "random_features", ("auto chose 'random_features': the problem is linear and looks smooth",)
-        return "pinn", (f"auto chose 'pinn': {why}",)
+        found = "the problem is not known" if problem is None else _features(problem, options or {})
+        if isinstance(found, str):
+            return Choice("pinn", (f"auto chose 'pinn': {found}",))
+        note = "auto chose 'random_features': the problem is linear and looks smooth"
+        return Choice("random_features", (note,), found)
     why = _no_fourier(data)
     if why is None:
-        return "fno", ("auto chose 'fno': the samples are functions on one regular grid",)
-    return "deeponet", (f"auto chose 'deeponet': {why}",)
+        return Choice("fno", ("auto chose 'fno': the samples are functions on one regular grid",))
+    return Choice("deeponet", (f"auto chose 'deeponet': {why}",))
 
 
-def _no_features(problem: Problem, options: Collection[str]) -> str | None:
-    """Return why random features do not suit a problem; None where they do."""
+def _features(problem: Problem, options: Mapping[str, Any]) -> Preview | str | None:
+    """Return what random features will do, or why they do not suit the problem.
+
+    None where they suit it, but not with these options: that is for them to say.
+    """
     forms = [*problem.forms, *(constraint.form for constraint in problem.constraints)]
     foreign = [name for name in options if name not in RandomFeatures.model_fields]
     if foreign:
@@ -73,10 +91,13 @@ def _no_features(problem: Problem, options: Collection[str]) -> str | None:
     if _has_inward_corner(problem):
         return "the shape has a corner that points inwards, where solutions are not smooth"
     try:
-        RandomFeatures().preview(problem)
+        solver = RandomFeatures(**options)
+    except InputError:
+        return None
+    try:
+        return solver.preview(problem)
     except InputError as error:
-        return error.message
-    return None
+        return error.message if set(options) <= set(PINN.model_fields) else None
 
 
 def _has_inward_corner(problem: Problem) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,8 +117,13 @@ def _is_samples(path: Path) -> bool:
         return str(file.attrs.get("pdeml_format", "")).startswith("dataset/")
 
 
-def draw_history(metrics: Path, path: Path) -> str | None:
-    """Draw loss, residual and error over the steps, of an ensemble member by member.
+def draw_history(metrics: Path, path: Path, residuals: Mapping[str, float]) -> str | None:
+    """Draw loss, residual and error over the steps, of an ensemble member by member, and the final residuals.
+
+    Args:
+        metrics: the file of the run.
+        path: the picture.
+        residuals: statement -> scaled residual of the solution.
 
     Returns: a note if there is nothing to draw.
     """
@@ -126,19 +132,27 @@ def draw_history(metrics: Path, path: Path) -> str | None:
     rows = read_json_lines(metrics) if metrics.is_file() else []
     rows = [row for row in rows if "step" in row]
     where = "validation" if any("gradient" in row for row in rows) else "at held-out points"
-    labels = {"loss": "on training points", "residual": "on fresh points", "error": where}
     losses: dict[str, Any] = {}
     errors: dict[str, Any] = {}
+    labels = {"loss": (losses, "on training points"), "residual": (losses, "on fresh points"), "error": (errors, where)}
+    if any("difference" in row for row in rows):  # levels of refinement, whose loss is an estimate of the error
+        labels = {
+            **({"residual": (losses, "largest residual")} if len(rows) > 1 else {}),
+            "loss": (errors, "estimated error"),
+            "difference": (errors, "difference of two levels"),
+            "error": (errors, f"error {where}"),
+        }
     for member, own in _by_member(rows).items():
-        for name, label in labels.items():
+        for name, (curves, label) in labels.items():
             found = [(row["step"], row[name]) for row in own if isinstance(row.get(name), (int, float))]
             if found:
-                curves = errors if name == "error" else losses
                 curves[label if member is None else f"{label}, member {member}"] = tuple(zip(*found, strict=True))
     if not losses and not errors:
         return f"no {path.name}: there are no metrics"
     across = "step, one member after the other" if any("member" in row for row in rows) else "step"
-    save_figure(plot_history(losses, errors, across=across), path)
+    final = {f"residual of {name}": float("nan") if size is None else size for name, size in residuals.items()}
+    final = final if len(final) > 1 or len(rows) < 2 else {}  # the curves end in the only one
+    save_figure(plot_history(losses, errors, final=final, across=across), path)
     return None
 
 
@@ -195,7 +209,9 @@ def _plot_run(folder: RunFolder, output: str | os.PathLike[str] | None, ending: 
     field.plot(target)
     if output is not None or ending != ".png":
         return (target,)
-    drawn = [target] if draw_history(folder.metrics, folder.history) is not None else [target, folder.history]
+    residuals = folder.read_summary().get("residuals") or {} if folder.is_finished else {}
+    note = draw_history(folder.metrics, folder.history, residuals)
+    drawn = [target] if note is not None else [target, folder.history]
     return (*drawn, *_plot_operator(folder))
 
 

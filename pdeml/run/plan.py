@@ -18,19 +18,20 @@ from pdeml.expr import parse_constant
 from pdeml.field import grid_points, grid_sizes
 from pdeml.problem import Problem, from_spec
 from pdeml.reference import Reference, make_reference
-from pdeml.run.choosing import choose
+from pdeml.run.choosing import Choice, choose
 from pdeml.run.comparing import HeldOut, held_out
 from pdeml.run.datafiles import Made, data_entry, data_of, recipe_of
 from pdeml.run.finding import run_name
 from pdeml.run.folder import HEADER
 from pdeml.run.points import read_points
 from pdeml.solvers import KINDS, Preview, SolverOptions, solver_class
+from pdeml.solvers.device import NO_KERNELS
 from pdeml.solvers.operator import OperatorSolver
 from pdeml.spec import DataSpec, Document, Spec, SpecError, dump_spec, make_spec, to_plain
 
 __all__ = ["RunPlan", "choose", "make_plan", "make_problem", "make_solver"]
 
-_SHARED = ("seed", "device", "precision")
+_SHARED = ("seed", "device", "precision", "kernels")
 """Keys of the spec that are options of the solver."""
 
 
@@ -111,17 +112,17 @@ def make_plan(document: Document, generate: bool = True, generation: Mapping[str
     problem = make_problem(document, name)
     if document.spec.data:
         return _operator_plan(document, name, problem, generate, generation or {})
-    solver, notes = make_solver(document, problem=problem)
+    solver, chosen = make_solver(document, problem=problem)
     if isinstance(solver, OperatorSolver):
         _refuse_nothing_to_learn_from(document, problem, solver)
-        return _learnt(document, name, problem, None, solver, notes)
+        return _learnt(document, name, problem, None, solver, chosen.notes)
     with _at_home(document, solver):
-        preview = solver.preview(problem)
+        preview = chosen.preview or solver.preview(problem)
     with document.errors("reference"):
         reference = make_reference(document.spec.reference, problem, document.folder)
     grid, points = _export(document, problem)
     resolved = _resolve(document, name, solver, grid)
-    plan = RunPlan(name, problem, None, solver, preview, reference, grid, points, resolved, notes)
+    plan = RunPlan(name, problem, None, solver, preview, reference, grid, points, resolved, chosen.notes)
     if reference is not None and not reference.costly:
         with document.errors("reference"):
             _ = plan.held_out
@@ -134,11 +135,11 @@ def _operator_plan(
 ) -> RunPlan:
     """Plan to learn from samples; what can be refused without them is refused first."""
     kind = document.spec.solver.kind if document.spec.solver else "auto"
-    solver, notes = make_solver(document) if kind != "auto" else (None, ())
+    solver, chosen = make_solver(document) if kind != "auto" else (None, None)
     data = data_of(document, generate, **generation)
-    if solver is None:
-        solver, notes = make_solver(document, data)
-    return _learnt(document, name, problem, data, solver, notes)
+    if solver is None or chosen is None:
+        solver, chosen = make_solver(document, data)
+    return _learnt(document, name, problem, data, solver, chosen.notes)
 
 
 def _learnt(
@@ -192,8 +193,8 @@ def make_problem(document: Document, name: str | None = None) -> Problem | None:
 
 def make_solver(
     document: Document, data: OperatorData | None = None, problem: Problem | None = None
-) -> tuple[SolverOptions, tuple[str, ...]]:
-    """Build the solver of a spec, and notes on what was chosen.
+) -> tuple[SolverOptions, Choice]:
+    """Build the solver of a spec; return also what ``auto`` chose.
 
     Args:
         document: the spec.
@@ -208,17 +209,21 @@ def make_solver(
     for key in ("tolerance", "ensemble"):
         if spec.solver and getattr(spec.solver, key) is not None:
             options[key] = getattr(spec.solver, key)
-    shared = [key for key in _SHARED if key in spec.given and (key != "precision" or spec.precision != "auto")]
-    with document.errors("solver"):
-        kind, notes = choose(spec.solver.kind if spec.solver else "auto", data, problem, (*options, *shared))
-        method = solver_class(kind)
-    for key in shared:
-        top = getattr(spec, key)
+    free = [key for key in ("precision", "kernels") if getattr(spec, key) == "auto"]
+    shared = {key: getattr(spec, key) for key in _SHARED if key in spec.given and key not in free}
+    for key, top in shared.items():
         if options.get(key, top) != top:
             raise document.error(f"is {options[key]!r}, but {top!r} at the top of the spec", ("solver", key))
-        options[key] = top
+    plain = {"kernels"} if shared.get("kernels") == "torch" else set()  # which all solvers have
+    asked = {**options, **{key: top for key, top in shared.items() if key not in plain}}
     with document.errors("solver"):
-        return method(**{key: _number(method, key, value) for key, value in options.items()}), notes
+        chosen = choose(spec.solver.kind if spec.solver else "auto", data, problem, asked)
+        method = solver_class(chosen.kind)
+    if shared.get("kernels") == "triton" and "kernels" not in method.model_fields:
+        raise document.error(f"{chosen.kind!r} {NO_KERNELS}", ("kernels",))
+    options |= {key: top for key, top in shared.items() if key not in plain or key in method.model_fields}
+    with document.errors("solver"):
+        return method(**{key: _number(method, key, value) for key, value in options.items()}), chosen
 
 
 def _refuse_what_is_to_come(document: Document) -> None:
@@ -231,8 +236,6 @@ def _refuse_what_is_to_come(document: Document) -> None:
         method = OperatorSolver if kind == "auto" and spec.data else solver_class(choose(kind)[0])
     if not issubclass(method, OperatorSolver):
         _refuse_samples(document, method)
-    if spec.kernels == "triton":
-        raise document.error("no solver uses fused kernels yet; give auto or torch", ("kernels",))
 
 
 def _refuse_nothing_to_learn_from(document: Document, problem: Problem, solver: OperatorSolver) -> None:

@@ -24,7 +24,7 @@ from pdeml.run.plan import RunPlan, make_plan
 from pdeml.solvers import Solution
 from pdeml.solvers.device import choose_device
 from pdeml.solvers.operator_solution import OperatorSolution
-from pdeml.solvers.solution import versions
+from pdeml.solvers.record import versions
 from pdeml.spec import Document, load_spec, to_plain
 from pdeml.train import ENDED, Callback, Checkpointer, Interruption, MetricsFile, TrainState, load_state, save_state
 from pdeml.train.distribution import World, current_world
@@ -204,6 +204,7 @@ def _compare(folder: RunFolder, plan: RunPlan) -> tuple[bool, bool]:
     if folder.kind != "run" or not folder.spec.exists():
         return False, False
     changes = _changes(to_plain(load_spec(folder.spec).spec), to_plain(plan.resolved))
+    changes.pop("kernels", None)  # by which the same is computed
     more = _more_steps(plan, changes)
     if changes and not more:
         listed = "; ".join(f"{path}: {old} -> {new}" for path, (old, new) in list(changes.items())[:3])
@@ -268,7 +269,7 @@ def _export(plan: RunPlan, folder: RunFolder, solution: Any, status: str = "fini
         floor = floor_of(field, plan.problem, plan.reference)
         solution = replace(solution, errors=errors_of(field), floor=floor)
     field.to_hdf5(folder.fields)
-    drawn = [draw_field(field, folder.picture), draw_history(folder.metrics, folder.history)]
+    drawn = [draw_field(field, folder.picture), draw_history(folder.metrics, folder.history, solution.record.residuals)]
     if plan.is_operator:
         drawn += draw_operator(solution, folder)
     else:

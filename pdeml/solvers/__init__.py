@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pdeml.solvers.options import Preview, SolverOptions
     from pdeml.solvers.pinn import PINN
     from pdeml.solvers.random_features import RandomFeatures
+    from pdeml.solvers.record import Record
     from pdeml.solvers.reference import ReferenceSolver
-    from pdeml.solvers.solution import Record, Solution
+    from pdeml.solvers.solution import Solution
 
 __all__ = [
     "FNO",
@@ -53,7 +54,7 @@ _HOMES = {
     **{name: module for module, name in KINDS.values()},
     "OperatorSolution": "pdeml.solvers.operator_solution",
     "Preview": "pdeml.solvers.options",
-    "Record": "pdeml.solvers.solution",
+    "Record": "pdeml.solvers.record",
     "Solution": "pdeml.solvers.solution",
     "SolverOptions": "pdeml.solvers.options",
 }

@@ -1,12 +1,16 @@
-"""Choosing where to compute."""
+"""Choosing where to compute, and by what."""
 
 from __future__ import annotations
 
 import torch
 
 from pdeml.errors import InputError
+from pdeml_kernels.dispatch import wanted
 
-__all__ = ["choose_device"]
+__all__ = ["NO_KERNELS", "check_kernels", "choose_device"]
+
+NO_KERNELS = "has no Triton kernels; solvers that have: pinn, gp, fno, tfno; otherwise give auto or torch"
+"""What is told of a solver that is asked for them."""
 
 
 def choose_device(wanted: str) -> tuple[str, tuple[str, ...]]:
@@ -28,3 +32,15 @@ def choose_device(wanted: str) -> tuple[str, tuple[str, ...]]:
             f"{wanted!r} is not on this machine: {found} CUDA devices found; use 'cpu' or 'auto'", ("device",)
         )
     return wanted, ()
+
+
+def check_kernels(kernels: str, device: str) -> None:
+    """Refuse kernels that cannot run on a device.
+
+    Raises:
+        InputError: triton is asked for, and is not installed or needs another device.
+    """
+    try:
+        wanted(kernels, torch.device(device))
+    except ValueError as error:
+        raise InputError(str(error).removeprefix("kernels: "), ("kernels",)) from None

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field as Option
-from torch import Tensor
 
 from pdeml.errors import InputError, one_of
 from pdeml.gp.envelopes import Envelope, Gaussian, Matern, smallest_nu
 from pdeml.gp.fitting import check_memory, default_counts, initial_kernels
 from pdeml.gp.grid import GridModel
 from pdeml.gp.joint import JointObjective, first_guess
+from pdeml.gp.kernels import computed_by
 from pdeml.gp.posterior import Space
 from pdeml.gp.rows import held_out_sites, highest_orders, make_sites
-from pdeml.lower import Ansatz, estimate_scales, statements
+from pdeml.lower import estimate_scales, statements
 from pdeml.lower.bandwidth import Bandwidth, bandwidth
 from pdeml.problem import Problem
 from pdeml.sampling import sample
 from pdeml.sampling.fresh import fresh_norms
-from pdeml.solvers.device import choose_device
+from pdeml.solvers.device import check_kernels, choose_device
 from pdeml.solvers.gp_grid import GridTask, MapTask
 from pdeml.solvers.gp_task import EvidenceTask, GPTask
-from pdeml.solvers.options import Preview, SolverOptions
-from pdeml.solvers.refusals import refuse_what_is_open
-from pdeml.solvers.solution import UNTRUSTED, Record, Solution
+from pdeml.solvers.options import Preview
+from pdeml.solvers.problem_solver import Found, Monitor, ProblemSolver, Work
+from pdeml.solvers.record import UNTRUSTED
 from pdeml.tensor import TensorSystem
-from pdeml.train import Callback, Limits, TrainState, train
+from pdeml.train import Callback, Limits, Outcome, TrainState, train
 
 __all__ = ["GP"]
 
@@ -44,12 +42,11 @@ _SMOOTHER = 2  # the smallest Matérn order is worth two digits, this one eight
 _FRESH, _PROBES, _HELD_OUT = 1024, 512, 256
 _FEW = 20  # points along each coordinate that resolve what one peak at zero can learn
 
-Monitor = Callable[[Ansatz, Tensor], float]
 Count = Annotated[int, Option(ge=2)]
 Positive = Annotated[float, Option(gt=0, allow_inf_nan=False)]
 
 
-class GP(SolverOptions):
+class GP(ProblemSolver):
     """Solve a problem by Gaussian processes whose spectra are learned from its own equations.
 
     The unknowns are Gaussian processes with stationary kernels ``Σ_q w_q e(z; κ_q) cos(m_q z)`` along each coordinate.
@@ -76,8 +73,9 @@ class GP(SolverOptions):
         nugget: share of noise added to the prior variance of each row while the spectrum is learned.
         max_seconds: stop after this wall time; the result is then not reproducible.
         seed: of points that residual and standard deviation are checked on, and of draws from the prior on grids.
-        device: auto, cpu or cuda.
+        device: auto, cpu or cuda. Grids over boxes are solved axis by axis, by LAPACK, on the CPU.
         precision: float64.
+        kernels: triton (on a CUDA device), torch, or auto: whichever is faster there, measured once; on a CPU torch.
 
     Raises:
         InputError: an option is unknown, of the wrong type or out of its range.
@@ -101,100 +99,40 @@ class GP(SolverOptions):
     seed: Annotated[int, Option(ge=0, lt=2**63)] = 0
     device: str = "auto"
     precision: Literal["float64"] = "float64"
+    kernels: Literal["auto", "triton", "torch"] = "auto"
 
-    def fit(
-        self,
-        problem: Problem | None = None,
-        data: Any = None,
-        *,
-        callbacks: Sequence[Callback] = (),
-        state: TrainState | None = None,
-        error: Callable[[dict[str, np.ndarray]], float] | None = None,
-        error_at: np.ndarray | None = None,
-    ) -> Solution:
-        """Solve a problem.
+    def _work(self, problem: Problem, callbacks: Sequence[Callback], monitor: Monitor | None) -> Work:
+        task, device = self._task(problem, monitor)
+        exact = tuple(f"periodic in {name}" for name in problem.periodic)
+        return Work(problem, task, device, exact, task.notes)
 
-        Args:
-            problem: equations, domain and conditions.
-            data: not used by this method.
-            callbacks: watch the steps; see `pdeml.train.Callback`.
-            state: of an earlier, interrupted fit of the same problem with the same options: go on from there.
-            error: values at ``error_at`` -> error, shown with the metrics; it decides nothing.
-            error_at: (N, D) points for ``error``.
-
-        Returns: the solution, with the residual of every statement on points never conditioned on.
-
-        Raises:
-            InputError: the problem needs what this method does not have.
-            DivergenceError: Gauss-Newton does not converge.
-        """
-        started = time.perf_counter()
-        refuse_what_is_open(self.kind, problem, data)
-        assert problem is not None
-        task, device = self._task(problem, _monitor(problem, error, error_at))
-        outcome = train(task, task.begin() if state is None else state, Limits(task.steps, self.max_seconds), callbacks)
-        if outcome.diverged is not None and not outcome.state.step:
-            raise outcome.diverged
-        ended = outcome.finished and outcome.diverged is None and outcome.state.step < task.steps
-        solution = self._solution(problem, task, outcome.state, device)
-        found = solution.record
-        record = replace(
-            found,
-            reason=outcome.reason + _what_is_wrong(found.estimate),
-            converged=ended and found.converged and max(found.residuals.values()) <= UNTRUSTED,
-            seconds=time.perf_counter() - started,
-        )
-        solution = replace(solution, record=record)
-        if outcome.diverged is not None:
-            outcome.diverged.solution = solution
-            raise outcome.diverged
-        return solution
-
-    def preview(self, problem: Problem | None = None, data: Any = None) -> Preview:
-        """Say what `fit` would do and refuse what it would refuse, before anything is computed.
-
-        Raises:
-            InputError: the problem needs what this method does not have, or the device is not there.
-        """
-        refuse_what_is_open(self.kind, problem, data)
-        assert problem is not None
-        task, device = self._task(problem, None)
+    def _preview(self, work: Work) -> Preview:
         return Preview(
-            parameters=task.parameter_count,
-            points=task.points,
-            exact=_exact(problem),
-            optimisers=(("lbfgs", task.steps),),
-            device=device,
-            notes=task.notes,
+            parameters=work.task.parameter_count,
+            points=work.task.points,
+            exact=work.exact,
+            optimisers=(("lbfgs", work.task.steps),),
+            device=work.device,
+            notes=(*work.notes, computed_by(self.kernels, work.device)),
         )
 
-    def check_state(self, problem: Problem, state: TrainState) -> None:
-        """Refuse a state that is not of this problem and these options.
+    def _trained(self, work: Work, state: TrainState | None, callbacks: Sequence[Callback]) -> Outcome:
+        begun = work.task.begin() if state is None else state
+        return train(work.task, begun, Limits(work.task.steps, self.max_seconds), callbacks)
 
-        Raises:
-            InputError: it is another's.
-        """
-        if not self._task(problem, None)[0].owns(state):
-            raise InputError("the checkpoint does not belong to this problem and these options")
-
-    def restore(self, problem: Problem, state: TrainState, summary: dict[str, Any]) -> Solution:
-        """Rebuild the solution of a saved run from its final state and its summary.
-
-        Raises:
-            InputError: the state belongs to another problem or other options.
-        """
-        self.check_state(problem, state)
-        task, device = self._task(problem, None)
-        solution = self._solution(problem, task, state, device, state.tensors["z"])
-        record = replace(
-            solution.record,
-            **{name: summary[name] for name in ("seconds", "device")},
-            reason=summary.get("reason", ""),
-            converged=bool(summary.get("converged")),
-            residuals=summary.get("residuals") or solution.record.residuals,
-            notes=tuple(summary.get("notes") or solution.record.notes),
+    def _found(self, work: Work, state: TrainState) -> Found:
+        """Solve with what has been learned."""
+        found = work.task.solved(state)
+        return replace(
+            found,
+            residuals=lambda: fresh_norms(work.task.statements, found.ansatz, found.theta, self.seed, _FRESH),
+            converged=found.converged and (found.estimate is None or found.estimate <= self.tolerance),
+            remark=_what_is_wrong(found.estimate),
+            notes=(*found.notes, computed_by(self.kernels, work.device)),
         )
-        return replace(solution, record=record)
+
+    def _owns(self, problem: Problem, state: TrainState) -> bool:
+        return self._task(problem, None)[0].owns(state)
 
     def _task(self, problem: Problem, monitor: Monitor | None) -> tuple[GPTask, str]:
         """Return what is done, and where.
@@ -203,6 +141,7 @@ class GP(SolverOptions):
             InputError: the mode, the kernel or the memory does not suit the problem.
         """
         device, notes = choose_device(self.device)
+        check_kernels(self.kernels, device)
         linear = all(form.is_linear for form in (*problem.forms, *(c.form for c in problem.constraints)))
         if self.mode == "evidence" and not linear:
             raise InputError(
@@ -221,10 +160,11 @@ class GP(SolverOptions):
             usual, kernel = first_guess(band.highest, space.extents, several, envelope)
             kernels = [kernel.scaled(size**2) for size in sizes]
             counts = usual if self.points is None else counts
-            objective = JointObjective(problem, counts, kernels, nugget=max(self.nugget, _MAP_NUGGET))
-            return MapTask(objective, stated, self.steps or _MAP_STEPS, told, monitor), "cpu"
+            objective = JointObjective(problem, counts, kernels, nugget=max(self.nugget, _MAP_NUGGET), device=device)
+            return MapTask(objective, stated, self.steps or _MAP_STEPS, told, monitor), device
         structured = len(counts) > 1 and (not linear or math.prod(counts) > _SCATTERED)
         if structured and TensorSystem.refusal(problem) is None:
+            check_kernels(self.kernels, "cpu")
             few = self.components if components > 1 else _FEW_COMPONENTS
             given = None if self.points is None else counts
             model = GridModel(problem, band.highest, few, envelope, given, self.tolerance)
@@ -258,7 +198,7 @@ class GP(SolverOptions):
         rough = self.kernel in ("student", "matern")
         if self.nu is not None and not rough:
             raise InputError(f"nu is for the kernels student and matern, not {self.kernel}", ("nu",))
-        envelope: Envelope = Gaussian()
+        envelope: Envelope = Gaussian(self.kernels)
         if rough:
             smallest = smallest_nu(order)
             if self.nu is not None and self.nu < smallest:
@@ -267,32 +207,9 @@ class GP(SolverOptions):
                     f"{smallest} at least; got {self.nu:g}",
                     ("nu",),
                 )
-            envelope = Matern(self.nu or smallest + _SMOOTHER)
+            envelope = Matern(self.nu or smallest + _SMOOTHER, self.kernels)
         few = self.kernel == "auto" and len(usual) > 1 and max(usual) <= _FEW
         return envelope, 1 if few or self.kernel in ("rbf", "matern") else self.components
-
-    def _solution(
-        self, problem: Problem, task: GPTask, state: TrainState, device: str, saved: Tensor | None = None
-    ) -> Solution:
-        """Solve with what has been learned, or take the parameters of a saved solution; measure the residual."""
-        solved = task.solved(state)
-        theta = solved.theta if saved is None or saved.shape != solved.theta.shape else saved
-        state = replace(state, tensors={**state.tensors, "z": theta})
-        record = Record(
-            reason="",
-            converged=solved.converged and (solved.estimate is None or solved.estimate <= self.tolerance),
-            seconds=0.0,
-            steps=state.step,
-            device=device,
-            parameters=len(theta),
-            precision=self.precision,
-            seed=self.seed,
-            residuals=fresh_norms(task.statements, solved.ansatz, theta, self.seed, _FRESH),
-            exact=_exact(problem),
-            notes=solved.notes,
-            estimate=solved.estimate,
-        )
-        return Solution(problem, self, solved.ansatz, state, record)
 
 
 def _what_is_wrong(estimate: float | None) -> str:
@@ -318,26 +235,8 @@ def _too_few(counts: tuple[int, ...], band: Bandwidth, space: Space) -> list[str
     return found
 
 
-def _exact(problem: Problem) -> tuple[str, ...]:
-    return tuple(f"periodic in {name}" for name in problem.periodic)
-
-
 def _space(problem: Problem, seed: int) -> Space:
     bounds = problem.domain.bounds
     low, extents = bounds[:, 0].tolist(), (bounds[:, 1] - bounds[:, 0]).tolist()
     probes = torch.tensor(sample(problem.domain.region("interior"), _PROBES, "sobol", (seed, 1)).x)
     return Space(problem.names.coordinates, tuple(low), tuple(extents), probes)
-
-
-def _monitor(
-    problem: Problem, error: Callable[[dict[str, np.ndarray]], float] | None, error_at: np.ndarray | None
-) -> Monitor | None:
-    """Return the error of an ansatz with parameters, if there is something to compare with."""
-    if error is None or error_at is None:
-        return None
-
-    def monitor(ansatz: Ansatz, theta: Tensor) -> float:
-        columns = ansatz.values(theta, torch.as_tensor(error_at).to(theta)).cpu().numpy().T
-        return error(dict(zip(problem.names.real_unknowns, columns, strict=True)))
-
-    return monitor

@@ -15,8 +15,9 @@ from pdeml.gp.joint import JointObjective
 from pdeml.gp.spectrum import frequencies_found, spectrum
 from pdeml.lower import Ansatz, JetSpec, Prepared, Statement
 from pdeml.optim import Adam
-from pdeml.solvers.gp_task import Solved, prefixed, unprefixed
+from pdeml.solvers.problem_solver import Found, Monitor
 from pdeml.train import TrainState
+from pdeml.train.loop import prefixed, unprefixed
 
 __all__ = ["GridTask", "MapTask"]
 
@@ -89,7 +90,7 @@ class GridTask:
     statements: tuple[Statement, ...]
     seed: int
     notes: tuple[str, ...] = ()
-    monitor: Callable[[Ansatz, Tensor], float] | None = None
+    monitor: Monitor | None = None
 
     @property
     def steps(self) -> int:
@@ -129,16 +130,17 @@ class GridTask:
         ended = self.model.ended(stage)
         return TrainState(state.step + 1, tensors, {**state.facts, **facts}), metrics, ended[0] if ended else None
 
-    def solved(self, state: TrainState) -> Solved:
+    def solved(self, state: TrainState) -> Found:
         """Return the solution on the last grid."""
         stage = self._stage(state)
         assert stage is not None
         found = [f"along {name}, {frequencies_found(peaks)}" for name, peaks in self.model.frequencies(stage).items()]
         grid = " x ".join(map(str, stage.sizes))
-        notes = (*self.notes, f"kernels on a grid of {grid} points", *found, *([stage.branch] if stage.branch else []))
+        notes = (f"kernels on a grid of {grid} points", *found, *([stage.branch] if stage.branch else []))
         ended = self.model.ended(stage)
         ansatz = GridAnsatz(self.model, stage, self.seed)
-        return Solved(ansatz, state.tensors["z"], notes, stage.estimate, bool(ended and ended[1]))
+        met = bool(ended and ended[1])
+        return Found(ansatz, state.tensors["z"], notes=notes, estimate=stage.estimate, converged=met)
 
     def _stage(self, state: TrainState) -> GridStage | None:
         return self.model.unpack(state.tensors, state.facts) if state.step else None
@@ -160,7 +162,7 @@ class MapTask:
     statements: tuple[Statement, ...]
     most: int
     notes: tuple[str, ...] = ()
-    monitor: Callable[[Ansatz, Tensor], float] | None = None
+    monitor: Monitor | None = None
 
     @property
     def steps(self) -> int:
@@ -208,7 +210,7 @@ class MapTask:
     def _adam(self) -> Adam:
         return Adam(_RATE, self.most)
 
-    def solved(self, state: TrainState) -> Solved:
+    def solved(self, state: TrainState) -> Found:
         """Return the conditional mean of the grid values found so far."""
         z = state.tensors["joint"]
         ansatz, theta = self.objective.ansatz(z)
@@ -218,4 +220,4 @@ class MapTask:
             f"along {name}, " + frequencies_found(spectrum(kernels[0].axes[j], 2 * math.pi / self.objective.extents[j]))
             for j, name in enumerate(names)
         ]
-        return Solved(ansatz, theta, (*self.notes, *found))
+        return Found(ansatz, theta, notes=tuple(found))

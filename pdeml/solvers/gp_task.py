@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -18,36 +18,19 @@ from pdeml.gp.nystrom import thinned
 from pdeml.gp.posterior import PosteriorAnsatz, Space
 from pdeml.gp.rows import Site, rows_of
 from pdeml.gp.spectrum import Peak, frequencies_found
-from pdeml.lower import Ansatz, Functionals, Statement
+from pdeml.lower import Functionals, Statement
 from pdeml.optim import LBFGS
+from pdeml.solvers.problem_solver import Found, Monitor
 from pdeml.train import TrainState
+from pdeml.train.loop import prefixed, unprefixed
 
-__all__ = ["EvidenceTask", "GPTask", "Solved", "prefixed", "unprefixed"]
+__all__ = ["EvidenceTask", "GPTask"]
 
 _THINNED = 2000
 _FLAT_OVER, _FLAT = 8, 1.0  # steps, and by how much the logarithm of the evidence has to grow in them
 _NEWTON_MOST, _NEWTON_SMALL, _NEWTON_LOOSE = 25, 1e-10, 1e-4
 _LOOK_EVERY = 10
 _NUGGETS = 6
-
-
-@dataclass(frozen=True)
-class Solved:
-    """What a task has come to.
-
-    Args:
-        ansatz: family of functions.
-        theta: its parameters.
-        notes: for the report.
-        estimate: the relative L2 error that the method itself estimates, where it can.
-        converged: whether more steps would gain nothing, as far as the method can tell.
-    """
-
-    ansatz: Ansatz
-    theta: Tensor
-    notes: tuple[str, ...]
-    estimate: float | None = None
-    converged: bool = True
 
 
 class GPTask(Protocol):
@@ -85,7 +68,7 @@ class GPTask(Protocol):
     def best(self, state: TrainState) -> TrainState:
         """Return the state to keep if a step broke down."""
 
-    def solved(self, state: TrainState) -> Solved:
+    def solved(self, state: TrainState) -> Found:
         """Solve with what has been learned so far."""
 
 
@@ -118,7 +101,7 @@ class EvidenceTask:
     most: int
     told: tuple[str, ...] = ()
     held_out: tuple[Site, ...] = ()
-    monitor: Callable[[Ansatz, Tensor], float] | None = None
+    monitor: Monitor | None = None
     _made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -190,7 +173,7 @@ class EvidenceTask:
         own = prefixed(LBFGS().restart(unprefixed(new.tensors)))
         return replace(new, tensors={**new.tensors, **own}, facts=facts), metrics, None
 
-    def solved(self, state: TrainState) -> Solved:
+    def solved(self, state: TrainState) -> Found:
         """Condition the processes on the rows of the state."""
         ansatz = self.ansatz(state)
         ansatz = ansatz.calibrated(rows_at(ansatz, ansatz.conditioned.theta, self.held_out))
@@ -213,7 +196,7 @@ class EvidenceTask:
             notes.append(
                 "of several solutions the branch that continues the solution of the linear part of the equation"
             )
-        return Solved(ansatz, found.theta, (*self.notes, *notes), ansatz.estimate(found.theta))
+        return Found(ansatz, found.theta, notes=tuple(notes), estimate=ansatz.estimate(found.theta))
 
     def ansatz(self, state: TrainState) -> PosteriorAnsatz:
         """Return the processes given the rows of the state."""
@@ -293,19 +276,6 @@ class EvidenceTask:
     def _evidence(self, rows: tuple[Functionals, ...], nugget: float) -> Evidence:
         chosen = rows if sum(map(len, rows)) <= EXACT_ROWS else thinned(rows, _THINNED)
         return Evidence(chosen, self.beginning.codec, nugget, self.beginning.free)
-
-
-_PREFIX = "optimiser."
-
-
-def prefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the optimiser's state under names of its own."""
-    return {f"{_PREFIX}{name}": tensor for name, tensor in state.items()}
-
-
-def unprefixed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what of the tensors is the optimiser's state."""
-    return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
 
 
 def _as_tensors(rows: Sequence[Functionals]) -> dict[str, Tensor]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -14,21 +12,24 @@ from pydantic import Field as Option
 
 from pdeml.data.operator import OperatorData
 from pdeml.data.signature import Signature
-from pdeml.errors import InputError, one_of
+from pdeml.errors import InputError
 from pdeml.nn.operator import Operator
 from pdeml.problem import Problem
-from pdeml.solvers.device import choose_device
+from pdeml.solvers.device import NO_KERNELS, check_kernels, choose_device
+from pdeml.solvers.operator_data import as_data, strangers
 from pdeml.solvers.operator_inputs import data_entry
 from pdeml.solvers.operator_solution import OperatorSolution
 from pdeml.solvers.options import Preview, SolverOptions
 from pdeml.solvers.physics import EquationTerm
-from pdeml.solvers.solution import Record
+from pdeml.solvers.record import FOREIGN, Record, recorded
 from pdeml.train import Callback, Limits, Outcome, TrainState, train
 from pdeml.train.distribution import World, current_world
 from pdeml.train.drawn import DrawnData
 from pdeml.train.ensemble import EnsembleTask, member_weights
+from pdeml.train.equation import PointOperator
 from pdeml.train.fitting import Fitting
 from pdeml.train.operator import OperatorTask
+from pdeml_kernels.dispatch import KernelChoice
 
 __all__ = ["OperatorSolver"]
 
@@ -41,7 +42,6 @@ _NARROW = (
     "'patience' looks at the validation part on which the spread of the members is calibrated: their bands may hold a "
     "little less than they promise; what is measured on the test part is not affected"
 )
-_FOREIGN = "the checkpoint does not belong to this problem and these options"
 
 
 class OperatorSolver(SolverOptions):
@@ -63,6 +63,8 @@ class OperatorSolver(SolverOptions):
         resolutions: the training grids are thinned by one of these factors, drawn for each batch, such as [1, 2].
         physics: weight of the residual of the equation beside the loss on samples; none: samples alone.
         physics_points: points of a draw, for operators that are differentiated at points; default by dimension.
+        physics_norm: order of the Sobolev norm of the residual over space, for operators on grids: 0, its mean square;
+            -1, on periodic axes, plays down its high frequencies; 1 stresses them.
         history: frames an operator sees that goes on in time; none: it maps inputs to the whole output.
         window: frames that it makes at once.
         unroll: windows that a training step goes through.
@@ -71,11 +73,13 @@ class OperatorSolver(SolverOptions):
         ensemble: number of operators trained from different seeds, for an uncertainty; it is calibrated on the
             validation part (with ``patience``, which looks at the same part, a little too narrow).
         compile: run compiled code, if there is a compiler. Measured on a CPU, compiling takes 20 to 120 seconds and
-            saves 15 to 30 % of each step: it pays for runs of more than about 10,000 to 30,000 steps.
+            saves 15 to 30 % of each step: it pays for runs of more than about 10,000 to 30,000 steps. With the kernels
+            auto it is torch that is compiled.
         max_seconds: stop after this wall time; the result is then not reproducible.
         seed: of weights and order; same seed, same machine, same result.
         device: auto, cpu or cuda.
         precision: float32 or float64.
+        kernels: triton (on a CUDA device), torch, or auto: whichever is faster there, measured once; on a CPU torch.
 
     Raises:
         InputError: an option is unknown, of the wrong type or out of its range.
@@ -96,6 +100,7 @@ class OperatorSolver(SolverOptions):
     resolutions: tuple[Count, ...] = ()
     physics: Positive | None = None
     physics_points: Count | None = None
+    physics_norm: Literal[-1, 0, 1] = 0
     history: Count | None = None
     window: Count = 1
     unroll: Count = 1
@@ -107,6 +112,7 @@ class OperatorSolver(SolverOptions):
     seed: Annotated[int, Option(ge=0, lt=2**63)] = 0
     device: str = "auto"
     precision: Literal["float32", "float64"] = "float32"
+    kernels: Literal["auto", "triton", "torch"] = "auto"
 
     @abstractmethod
     def operator(self, signature: Signature) -> Operator:
@@ -165,6 +171,7 @@ class OperatorSolver(SolverOptions):
         if isinstance(data, OperatorData):
             data.check_finite()
         self._equation(data, signature, operator)
+        self._equip(operator, data)
         counts = {part: len(data.numbers(part)) for part in ("train", "validation", "test")}
         steps = self.ensemble * self.epochs * -(-len(train) // self.batch_size)
         device, notes = choose_device(self.device)
@@ -174,7 +181,13 @@ class OperatorSolver(SolverOptions):
             exact=(),
             optimisers=(("adamw", steps),),
             device=device,
-            notes=(*notes, *data.notes, *_strangers(problem, signature, self.physics is not None), *self._warnings),
+            notes=(
+                *notes,
+                *operator.notes,
+                *data.notes,
+                *strangers(problem, signature, self.physics is not None),
+                *self._warnings,
+            ),
         )
 
     def check_state(self, problem: Problem | None, state: TrainState) -> None:
@@ -184,7 +197,7 @@ class OperatorSolver(SolverOptions):
             InputError: it is another's.
         """
         if "signature" not in state.facts:
-            raise InputError(_FOREIGN)
+            raise InputError(FOREIGN)
         self._members(state)
 
     def restore(self, problem: Problem | None, state: TrainState, summary: Mapping[str, Any]) -> OperatorSolution:
@@ -195,14 +208,7 @@ class OperatorSolver(SolverOptions):
         """
         self.check_state(problem, state)
         members = self._members(state)
-        record = Record(
-            **{name: summary[name] for name in ("seconds", "steps", "device", "precision", "seed")},
-            parameters=members[0].parameter_count,
-            reason=summary.get("reason", ""),
-            converged=bool(summary.get("converged")),
-            residuals=summary.get("residuals", {}),
-            notes=tuple(summary.get("notes", ())),
-        )
+        record = Record(parameters=members[0].parameter_count, **recorded(summary))
         return OperatorSolution(problem, self, members, None, state, record, scores=summary.get("scores", {}))
 
     def _data(self, problem: Problem | None, data: Any) -> OperatorData | DrawnData:
@@ -215,8 +221,9 @@ class OperatorSolver(SolverOptions):
         if self.pushforward and self.unroll < 2:
             message = "needs an 'unroll' of at least 2 windows: gradients flow through the last"
             raise InputError(message, ("pushforward",))
-        if self.physics_points is not None and self.physics is None and isinstance(data, OperatorData):
-            raise InputError("is for training by the equation: give its weight, 'physics', too", ("physics_points",))
+        for name in ("physics_points", "physics_norm"):
+            if getattr(self, name) and not self._weight(data):
+                raise InputError("is for training by the equation: give its weight, 'physics', too", (name,))
         for name in ("augment", "resolutions"):
             if getattr(self, name) and isinstance(data, DrawnData):
                 raise InputError("varies samples of a data set: functions are drawn anew in any case", (name,))
@@ -240,26 +247,46 @@ class OperatorSolver(SolverOptions):
             if isinstance(data, OperatorData):
                 self.start(operator, data)
             operator = operator.to(choose_device(self.device)[0])
-            equation = self._equation(data, signature, operator)
+            self._equip(operator, data)
+            equation = self._equation(data, signature, operator, self.kernels)
             train, validation = self._parts(data, signature, member)
             return OperatorTask(operator, train, self._fitting(), validation, equation, world, self.compile)
 
         return EnsembleTask(make, self.ensemble, {"signature": signature.to_plain()})
 
     def _equation(
-        self, data: OperatorData | DrawnData, signature: Signature, operator: Operator
+        self, data: OperatorData | DrawnData, signature: Signature, operator: Operator, kernels: KernelChoice = "torch"
     ) -> EquationTerm | None:
-        """Return the equation as a loss, if it is to be one; of functions without outputs it is the only one."""
-        weight = 1.0 if self.physics is None and isinstance(data, DrawnData) else self.physics
+        """Return the equation as a loss, if it is to be one."""
+        weight = self._weight(data)
         if weight is None:
             return None
-        return EquationTerm.of(data, signature, operator, weight, points=self.physics_points, seed=self.seed)
+        options = {"points": self.physics_points, "norm": self.physics_norm, "seed": self.seed}
+        return EquationTerm.of(data, signature, operator, weight, kernels=kernels, **options)
+
+    def _weight(self, data: OperatorData | DrawnData) -> float | None:
+        """Return the weight of the equation, if it is to be a loss; of functions without outputs it is the only one."""
+        return 1.0 if self.physics is None and isinstance(data, DrawnData) else self.physics
 
     def _built(self, signature: Signature, seed: int) -> Operator:
         """Build an operator from a seed; torch's own generator is left as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.operator(signature).to(getattr(torch, self.precision))
+
+    def _equip(self, operator: Operator, data: OperatorData | DrawnData) -> None:
+        """Give an operator the kernels that it is trained with.
+
+        Raises:
+            InputError: triton is asked for, and cannot run here, or neither operator nor equation have such kernels.
+        """
+        device = choose_device(self.device)[0]
+        check_kernels(self.kernels, device)
+        kernels = "torch" if self.kernels == "auto" and self.compile else self.kernels
+        fused = operator.use_kernels(kernels, torch.device(device))
+        on_grid = self._weight(data) is not None and not isinstance(operator, PointOperator)
+        if kernels == "triton" and not (fused or on_grid):
+            raise InputError(f"{self.kind!r} {NO_KERNELS}", ("kernels",))
 
     def _members(self, state: TrainState) -> tuple[Operator, ...]:
         signature, members = Signature.from_plain(state.facts["signature"]), []
@@ -268,8 +295,11 @@ class OperatorSolver(SolverOptions):
             try:
                 operator.load_state_dict(weights)
             except RuntimeError:
-                raise InputError(_FOREIGN) from None
-            members.append(operator.to(choose_device(self.device)[0]).eval())
+                raise InputError(FOREIGN) from None
+            device = choose_device(self.device)[0]
+            # Whatever it was trained with: it may be applied elsewhere.
+            operator.use_kernels("torch" if self.kernels == "torch" else "auto", torch.device(device))
+            members.append(operator.to(device).eval())
         return tuple(members)
 
     def _solution(
@@ -322,58 +352,3 @@ class OperatorSolver(SolverOptions):
             unroll=self.unroll,
             pushforward=self.pushforward,
         )
-
-
-def _strangers(problem: Problem | None, signature: Signature, physics: bool) -> tuple[str, ...]:
-    """Say which functions of the samples the problem given beside them does not know; refuse to use its equation."""
-    if problem is None:
-        return ()
-    unknowns = problem.unknowns if signature.march is not None else ()
-    declared = dict.fromkeys([*problem.inputs, *problem.parameters, *unknowns])
-    told = [
-        (f"input {quantity.name!r}", ", ".join(declared) or "none")
-        for quantity in signature.inputs
-        if quantity.name not in declared
-    ]
-    told += [
-        (f"unknown {quantity.name!r}", ", ".join(problem.unknowns))
-        for quantity in signature.outputs
-        if quantity.name not in problem.unknowns
-    ]
-    if not told:
-        return ()
-    if physics:
-        raise InputError(
-            f"the problem, whose equation is asked for, has no {told[0][0]}; it has {told[0][1]}", ("physics",)
-        )
-    listed = "; ".join(f"no {what} (it has {known})" for what, known in told)
-    return (f"the problem has {listed}: of it only the coordinates are used, such as which of them are periodic",)
-
-
-def as_data(data: Any, problem: Problem | None, kind: str, seed: int = 0) -> OperatorData | DrawnData:
-    """Return the data of an operator from what a user gives: samples, or functions drawn from a problem's inputs.
-
-    Raises:
-        InputError: it is nothing of the kind.
-    """
-    if isinstance(data, OperatorData | DrawnData):
-        return data
-    if isinstance(data, str | os.PathLike):
-        return OperatorData(data)
-    if isinstance(data, Mapping):
-        taken = [own.name for own in fields(OperatorData if "file" in data else DrawnData) if own.init]
-        for name in data:
-            if name not in taken:
-                raise InputError(one_of(str(name), taken, "an argument of the data"), ("data", str(name)))
-    if isinstance(data, Mapping) and "file" in data:
-        return OperatorData(**data)
-    if data is not None and not isinstance(data, Mapping):
-        message = f"must be an OperatorData, a mapping of its arguments, or a file, got {data!r:.80}"
-        raise InputError(message, ("data",))
-    if problem is None:
-        raise InputError(
-            f"{kind!r} learns from samples: give data, such as data: {{file: darcy.h5}}, or a problem with inputs that "
-            "have a distribution",
-            ("data",),
-        )
-    return DrawnData(problem, **{"seed": seed, **(data or {})})

@@ -16,7 +16,6 @@ from pdeml.data.operator import OperatorData
 from pdeml.data.signature import Signature
 from pdeml.errors import InputError, one_of
 from pdeml.field import Error, Field
-from pdeml.files import atomic_json, atomic_text
 from pdeml.nn.operator import Operator
 from pdeml.problem import Problem
 from pdeml.solvers.calibration import FUNCTIONS, calibrate, calibrated
@@ -30,8 +29,9 @@ from pdeml.solvers.operator_inputs import (
     split_sample,
 )
 from pdeml.solvers.operator_scores import error_entries, judged, score_parts, scores_text
-from pdeml.solvers.solution import Record, columns_of, versions
-from pdeml.train import TrainState, save_state
+from pdeml.solvers.record import Record, Result
+from pdeml.solvers.solution import columns_of
+from pdeml.train import TrainState
 from pdeml.train.drawn import DrawnData
 
 __all__ = ["SHOWN", "OperatorSolution"]
@@ -44,7 +44,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, repr=False)
-class OperatorSolution:
+class OperatorSolution(Result):
     """Trained operators (several: a deep ensemble), and how good they are.
 
     Args:
@@ -249,57 +249,18 @@ class OperatorSolution:
 
     def summary(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds."""
-        record = self.record
-        return {
-            "errors": {
-                name: {"relative_l2": e.relative_l2, "max": e.max, "h1": e.h1} for name, e in self.errors.items()
-            },
-            "scores": dict(self.scores),
-            "residuals": dict(record.residuals),
-            "seconds": record.seconds,
-            "steps": record.steps,
-            "parameters": record.parameters,
-            "members": len(self.members),
-            "device": record.device,
-            "precision": record.precision,
-            "seed": record.seed,
-            "versions": versions(),
-            "verdict": self.verdict,
-            "reason": record.reason,
-            "converged": record.converged,
-            "notes": list(record.notes),
-        }
+        return {**super().summary(), "scores": dict(self.scores), "members": len(self.members)}
 
     def report(self) -> str:
         """Return errors over the parts of the data, time, device, seed and verdict, for people to read."""
-        record = self.record
-        lines = [f"{self.name}: {self.verdict}"]
-        lines += [
-            f"  error of {name}: relative L2 {e.relative_l2:.2e}, maximum {e.max:.2e}, relative H1 {e.h1:.2e}"
-            for name, e in self.errors.items()
-        ]
-        several = f", {len(self.members)} members" if len(self.members) > 1 else ""
-        lines.append(
-            f"  {record.steps} steps, {record.parameters} parameters{several}, {record.seconds:.1f} s on "
-            f"{record.device} in {record.precision}, seed {record.seed}"
-        )
+        record, count = self.record, len(self.members)
+        lines = [f"{self.name}: {self.verdict}", *self._error_lines()]
+        lines.append(record.cost(f"{record.parameters} parameters" + (f", {count} members" if count > 1 else "")))
         for name, band in self.scores.get("calibration", {}).items():
             measured = ", ".join(f"{output} {share:.1%}" for output, share in band.get("measured", {}).items())
             told = f"; measured on test samples: {measured}" if measured else ""
             lines.append(f"  band for a {name}: {band['promise']}{told}")
         return "\n".join([*lines, *(f"  note: {note}" for note in record.notes)])
-
-    def save(self, folder: str | Path) -> None:
-        """Write ``spec.yaml``, ``summary.json`` and ``checkpoint/``; `pdeml.load` reads them.
-
-        Raises:
-            RunError: the folder cannot be written.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_state(folder / "checkpoint", self.state)
-        atomic_text(folder / "spec.yaml", self.spec())
-        atomic_json(folder / "summary.json", self.summary())
 
     def spec(self) -> str:
         """Return the YAML text that defines data and solver."""

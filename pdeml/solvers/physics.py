@@ -16,6 +16,7 @@ from pdeml.nn.operator import Operator
 from pdeml.train.drawn import DrawnData
 from pdeml.train.equation import EquationLoss
 from pdeml.train.misfit import split_batch
+from pdeml_kernels.dispatch import KernelChoice
 
 __all__ = ["EquationTerm"]
 
@@ -53,6 +54,8 @@ class EquationTerm:
         *,
         points: int | None = None,
         seed: int = 0,
+        norm: float = 0.0,
+        kernels: KernelChoice = "torch",
     ) -> EquationTerm:
         """Prepare the loss.
 
@@ -63,6 +66,8 @@ class EquationTerm:
             weight: of this loss.
             points: of a draw, for operators that are differentiated at points.
             seed: of these points.
+            norm: order of the norm of residuals on grids; see `EquationLoss`.
+            kernels: what computes residuals on grids.
 
         Raises:
             InputError: the equation is not known, or cannot be evaluated from what the operator is given and gives.
@@ -73,7 +78,9 @@ class EquationTerm:
             raise InputError("the data do not say which equation they solve: give the 'problem' too", ("physics",))
         inputs, grid = next(_batches(operator, data.part("train"), min(len(data.numbers("train")), _EXAMPLES)))
         try:
-            loss = EquationLoss.of(data.problem, signature, inputs, grid, points=points, seed=seed)
+            loss = EquationLoss.of(
+                data.problem, signature, inputs, grid, points=points, seed=seed, norm=norm, kernels=kernels
+            )
             with torch.no_grad():  # what it refuses of this grid it refuses here
                 loss(operator, {name: values[:1] for name, values in inputs.items()}, grid)
         except InputError as error:
@@ -81,6 +88,11 @@ class EquationTerm:
                 error.path = ("data" if isinstance(data, OperatorData) else "problem", *error.path)
             raise
         return cls(loss, weight, data, seed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the residuals are computed by."""
+        return self.loss.notes
 
     def __call__(self, operator: Operator, inputs: Values, grid: Values, found: Tensor | None, step: int) -> Tensor:
         """Return the loss of a batch."""

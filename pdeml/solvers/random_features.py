@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field as Option
 
 from pdeml.errors import InputError, one_of
@@ -16,11 +13,10 @@ from pdeml.features.route import choose_route
 from pdeml.lower import estimate_scales, statements
 from pdeml.problem import Problem
 from pdeml.solvers.device import choose_device
-from pdeml.solvers.options import Preview, SolverOptions
+from pdeml.solvers.options import Preview
+from pdeml.solvers.problem_solver import Found, Monitor, ProblemSolver, Work
 from pdeml.solvers.random_features_task import Deadline, FeatureTask, stage_of
-from pdeml.solvers.refusals import refuse_what_is_open
-from pdeml.solvers.solution import Record, Solution
-from pdeml.train import Callback, Limits, TrainState, train
+from pdeml.train import Callback, Limits, Outcome, TrainState, train
 
 __all__ = ["RandomFeatures"]
 
@@ -28,7 +24,7 @@ Count = Annotated[int, Option(ge=1)]
 Positive = Annotated[float, Option(gt=0, allow_inf_nan=False)]
 
 
-class RandomFeatures(SolverOptions):
+class RandomFeatures(ProblemSolver):
     """Solve by combinations of random features on patches, whose coefficients come from linear least squares.
 
     Hidden weights are drawn once and kept. On each patch the features are orthonormalised; patches are joined by their
@@ -90,100 +86,9 @@ class RandomFeatures(SolverOptions):
     seed: Annotated[int, Option(ge=0, lt=2**63)] = 0
     device: str = "auto"
 
-    def fit(
-        self,
-        problem: Problem | None = None,
-        data: Any = None,
-        *,
-        callbacks: Sequence[Callback] = (),
-        state: TrainState | None = None,
-        error: Callable[[dict[str, np.ndarray]], float] | None = None,
-        error_at: np.ndarray | None = None,
-    ) -> Solution:
-        """Refine until the tolerance is met, nothing is gained any more, or a callback asks to stop.
-
-        Args:
-            problem: equations, domain and conditions.
-            data: not used by this method.
-            callbacks: told after every level; see `pdeml.train.Callback`.
-            state: of an earlier, interrupted fit of the same problem with the same options: go on from there.
-            error: values at ``error_at`` -> error, shown with the metrics; it decides nothing.
-            error_at: (N, D) points for ``error``.
-
-        Returns: the solution, with its estimated error and the residual of every statement on points not collocated.
-
-        Raises:
-            InputError: the problem needs what this method does not have, or does not fit into memory.
-            DivergenceError: no solution was found on the first levels.
-        """
-        started = time.perf_counter()
-        task, notes = self._task(problem, data, tuple(callbacks), error, error_at)
-        watching = callbacks if self.max_seconds is None else (*callbacks, Deadline(task.route, self.max_seconds))
-        outcome = train(task, state or TrainState(0, {}), Limits(self.levels - 1, self.max_seconds), watching)
-        seconds = time.perf_counter() - started
-        if outcome.diverged is not None and not outcome.state.step:
-            raise outcome.diverged
-        solution = self._solution(task, outcome.state, outcome.reason, seconds, notes)
-        if outcome.diverged is not None:
-            outcome.diverged.solution = solution
-            raise outcome.diverged
-        return solution
-
-    def preview(self, problem: Problem | None = None, data: Any = None) -> Preview:
-        """Say what `fit` would do and refuse what it would refuse, before anything is computed.
-
-        Raises:
-            InputError: the problem needs what this method does not have, or the device is not there.
-        """
-        task, notes = self._task(problem, data, (), None, None)
-        unknowns, text = task.route.first()
-        return Preview(
-            parameters=unknowns,
-            points={},
-            exact=(),
-            optimisers=(("refinement", self.levels - 1),),
-            device="cpu",
-            notes=(*notes, f"first level: {text}"),
-        )
-
-    def check_state(self, problem: Problem, state: TrainState) -> None:
-        """Refuse a state that is not of this problem and these options.
-
-        Raises:
-            InputError: it is another's.
-        """
-        stage = state.facts.get("stage")
-        wrong = state.step and (stage is None or len(stage.get("counts", ())) != len(problem.names.coordinates))
-        if not wrong and state.step:
-            task, _ = self._task(problem, None, (), None, None)
-            wrong = stage_of(task.route, state).ansatz.parameter_count != len(state.tensors.get("z", ()))
-        if wrong:
-            raise InputError("the checkpoint does not belong to this problem and these options")
-
-    def restore(self, problem: Problem, state: TrainState, summary: dict[str, Any]) -> Solution:
-        """Rebuild the solution of a saved run from its final state and its summary.
-
-        Raises:
-            InputError: the state belongs to another problem or other options.
-        """
-        self.check_state(problem, state)
-        task, _ = self._task(problem, None, (), None, None)
-        notes = summary.get("notes", ())
-        found = self._solution(task, state, summary.get("reason", ""), summary["seconds"], notes, restored=True)
-        told = {"converged": bool(summary.get("converged")), "notes": tuple(notes)}
-        return replace(found, record=replace(found.record, **told))
-
-    def _task(
-        self,
-        problem: Problem | None,
-        data: Any,
-        callbacks: tuple[Callback, ...],
-        error: Callable[[dict[str, np.ndarray]], float] | None,
-        error_at: np.ndarray | None,
-    ) -> tuple[FeatureTask, tuple[str, ...]]:
-        refuse_what_is_open(self.kind, problem, data)
-        assert problem is not None
-        stated = statements(problem, estimate_scales(problem))
+    def _work(self, problem: Problem, callbacks: Sequence[Callback], monitor: Monitor | None) -> Work:
+        scales = estimate_scales(problem)
+        stated = statements(problem, scales)
         device, notes = choose_device(self.device)
         if device != "cpu" and self.device != "auto":
             notes = (*notes, f"random features are computed on the CPU, not on {device}")
@@ -199,10 +104,45 @@ class RandomFeatures(SolverOptions):
             seed=self.seed,
         )
         route, why = choose_route(problem, options, self.method)
-        task = FeatureTask(
-            problem, stated, route, self.tolerance, self.levels - 1, self.seed, callbacks, error, error_at
+        most, sizes = self.levels - 1, scales.unknowns
+        task = FeatureTask(problem, stated, sizes, route, self.tolerance, most, self.seed, callbacks, monitor)
+        return Work(problem, task, notes=(*why, *notes, *problem.warnings))
+
+    def _preview(self, work: Work) -> Preview:
+        unknowns, text = work.task.route.first()
+        return Preview(
+            parameters=unknowns,
+            points={},
+            exact=(),
+            optimisers=(("refinement", work.task.steps),),
+            device=work.device,
+            notes=(*work.notes, f"first level: {text}"),
         )
-        return task, (*why, *notes, *problem.warnings)
+
+    def _trained(self, work: Work, state: TrainState | None, callbacks: Sequence[Callback]) -> Outcome:
+        task = work.task
+        watching = callbacks if self.max_seconds is None else (*callbacks, Deadline(task.route, self.max_seconds))
+        return train(task, state or TrainState(0, {}), Limits(task.steps, self.max_seconds), watching)
+
+    def _found(self, work: Work, state: TrainState) -> Found:
+        facts = state.facts
+        return Found(
+            stage_of(work.task.route, state).ansatz,
+            state.tensors["z"],
+            lambda: facts["residuals"],
+            work.task.notes(state),
+            facts["estimate"],
+            converged=facts["met"],
+            parameters=facts["unknowns"],
+        )
+
+    def _owns(self, problem: Problem, state: TrainState) -> bool:
+        if not state.step:
+            return True
+        if len(state.facts.get("stage", {}).get("counts", ())) != len(problem.names.coordinates):
+            return False
+        route = self._work(problem, (), None).task.route
+        return stage_of(route, state).ansatz.parameter_count == len(state.tensors.get("z", ()))
 
     def _per_coordinate(self, problem: Problem, option: str) -> tuple[Any, ...] | None:
         """Return an option for each coordinate, none where it is not given."""
@@ -215,30 +155,3 @@ class RandomFeatures(SolverOptions):
             if name not in names:
                 raise InputError(one_of(name, names, "a coordinate"), (option, name))
         return tuple(given.get(name) for name in names)
-
-    def _solution(
-        self,
-        task: FeatureTask,
-        state: TrainState,
-        reason: str,
-        seconds: float,
-        notes: Sequence[str],
-        restored: bool = False,
-    ) -> Solution:
-        if not state.step:
-            raise InputError("the checkpoint is from before the first solution")
-        stage, facts = stage_of(task.route, state), state.facts
-        record = Record(
-            reason=reason,
-            converged=bool(facts["met"]),
-            seconds=seconds,
-            steps=state.step,
-            parameters=facts["unknowns"],
-            device="cpu",
-            precision="float64",
-            seed=self.seed,
-            residuals=facts["residuals"],
-            notes=tuple(notes) if restored else (*notes, *task.notes(state)),
-            estimate=facts["estimate"],
-        )
-        return Solution(task.problem, self, stage.ansatz, state, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ from torch import Tensor
 from pdeml.errors import InputError, RunError
 from pdeml.features.levels import Route, Stage
 from pdeml.features.route import INSTEAD
-from pdeml.lower import Ansatz, Statement, estimate_scales
+from pdeml.lower import Ansatz, Statement
 from pdeml.problem import Problem
 from pdeml.problem.counting import missing_conditions
 from pdeml.sampling import sample
 from pdeml.sampling.fresh import fresh_norms
+from pdeml.solvers.problem_solver import Monitor
 from pdeml.train import Callback, Event, TrainState
+from pdeml.train.loop import prefixed, unprefixed
 
 __all__ = ["Deadline", "FeatureTask", "stage_of"]
 
@@ -49,24 +51,24 @@ class FeatureTask:
     Args:
         problem: what is solved.
         statements: what shall hold.
+        sizes: about how large each unknown is.
         route: how it is discretised.
         tolerance: wanted relative L2 error.
         steps: levels at most, the first two being one step.
         seed: of points at which is measured.
         callbacks: told within a step too.
-        error: the error of values at ``error_at``, for the metrics.
-        error_at: points (N, D).
+        monitor: error of an ansatz with parameters against a reference, or none.
     """
 
     problem: Problem
     statements: tuple[Statement, ...]
+    sizes: Mapping[str, float]
     route: Route
     tolerance: float
     steps: int
     seed: int
     callbacks: tuple[Callback, ...]
-    error: Callable[[dict[str, np.ndarray]], float] | None
-    error_at: np.ndarray | None
+    monitor: Monitor | None
 
     def advance(self, state: TrainState) -> tuple[TrainState, dict[str, float], str | None]:
         """Solve on the next level; the first step solves on two, so that there is a difference."""
@@ -98,11 +100,10 @@ class FeatureTask:
             "estimate": estimate,
         }
         reason, facts["met"] = self._ended(facts)
-        tensors = {"z": stage.theta, **{f"{_STAGE}{name}": tensor for name, tensor in stage.tensors.items()}}
+        tensors = {"z": stage.theta, **prefixed(stage.tensors, _STAGE)}
         metrics = {"loss": estimate, "residual": max(residuals.values()), "difference": difference}
-        if self.error is not None and self.error_at is not None:
-            columns = self._values(stage, torch.as_tensor(self.error_at)).T.cpu().numpy()
-            metrics["error"] = self.error(dict(zip(self.problem.names.real_unknowns, columns, strict=True)))
+        if self.monitor is not None:
+            metrics["error"] = self.monitor(stage.ansatz, stage.theta)
         return TrainState(state.step + 1, tensors, facts), metrics, reason
 
     @property
@@ -182,8 +183,7 @@ class FeatureTask:
         old, new = self._values(before, points), self._values(stage, points)
         if stage.null:
             old, new = old - old.mean(0), new - new.mean(0)
-        sizes = estimate_scales(self.problem).unknowns
-        least = torch.tensor([_NEGLIGIBLE * sizes[name] for name in self.problem.names.real_unknowns]).to(new)
+        least = torch.tensor([_NEGLIGIBLE * self.sizes[name] for name in self.problem.names.real_unknowns]).to(new)
         return float(((new - old).square().mean(0).sqrt() / new.square().mean(0).sqrt().maximum(least)).max())
 
     def _values(self, stage: Stage, points: Tensor) -> Tensor:
@@ -247,7 +247,7 @@ def _condition(stage: Stage) -> list[float]:
 def stage_of(route: Route, state: TrainState) -> Stage:
     """Return the solution that a state holds."""
     facts = state.facts
-    tensors = {name.removeprefix(_STAGE): t for name, t in state.tensors.items() if name.startswith(_STAGE)}
+    tensors = unprefixed(state.tensors, _STAGE)
     ansatz: Ansatz = route.ansatz(facts["stage"], tensors)
     return Stage(
         ansatz,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,20 +16,21 @@ from pdeml.lower import JetSpec
 from pdeml.problem import Problem
 from pdeml.reference import Case, Method, Refinement, Solved, Stage, make_method
 from pdeml.solvers.device import choose_device
-from pdeml.solvers.options import Preview, SolverOptions
-from pdeml.solvers.solution import Record, Solution
-from pdeml.train import ENDED, Callback, Limits, TrainState, train
+from pdeml.solvers.options import Preview
+from pdeml.solvers.problem_solver import Found, Monitor, ProblemSolver, Work
+from pdeml.solvers.refusals import refuse_unknowns
+from pdeml.train import Callback, Limits, Outcome, TrainState, train
 
 __all__ = ["ReferenceSolver"]
 
 MOST_LEVELS = 16
-Monitor = Callable[[dict[str, np.ndarray]], float]
 
 
-class ReferenceSolver(SolverOptions):
+class ReferenceSolver(ProblemSolver):
     """Solve with a classical method: spectral, finite elements, finite volumes, …
 
-    The grid is refined, every step halved, until the error that the last differences show is below ``tolerance``.
+    The grid is refined, every step halved, until the error that the last differences show is below ``tolerance``. Where
+    the method breaks down on a finer grid, the solution on the last one is kept, and does not count as converged.
 
     Good at: problems that a classical method is made for, to many digits; trusted values for the other methods.
     Bad at: several space dimensions beyond three, parameters to be found, observations: these are refused.
@@ -49,90 +49,11 @@ class ReferenceSolver(SolverOptions):
     seed: int = Field(0, ge=0, description="kept in the record; nothing is drawn")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
 
-    def fit(
-        self,
-        problem: Problem | None = None,
-        data: Any = None,
-        *,
-        callbacks: Sequence[Callback] = (),
-        state: TrainState | None = None,
-        error: Monitor | None = None,
-        error_at: np.ndarray | None = None,
-    ) -> Solution:
-        """Refine until the tolerance is met, the grid is as fine as it may be, or a callback asks to stop.
+    def _refuse(self, problem: Problem | None, data: Any) -> None:
+        """Refuse what is not known; input functions that have formulas are, and so are trivial equations."""
+        refuse_unknowns(self.kind, problem, data)
 
-        Args:
-            problem: what is solved.
-            data: not used: refused.
-            callbacks: told after every grid.
-            state: of a checkpoint, to go on from.
-            error: the error of values at ``error_at``, for the metrics.
-            error_at: points (N, D).
-
-        Raises:
-            InputError: the problem is refused by the method, with the reason.
-            DivergenceError: the method broke down on the first grids. On a later one the refinement ends instead, with
-                the solution before and ``converged`` false.
-        """
-        started = time.perf_counter()
-        refinement, notes = self._refinement(problem, data)
-        task = _Task(refinement, tuple(callbacks), error, error_at)
-        outcome = train(task, state or TrainState(0, {}), Limits(MOST_LEVELS), callbacks)
-        seconds = time.perf_counter() - started
-        assert problem is not None
-        if outcome.diverged is not None and not outcome.state.step:
-            raise outcome.diverged
-        solution = _solution(problem, self, refinement, outcome.state, outcome.reason, seconds, notes)
-        if outcome.diverged is not None:
-            outcome.diverged.solution = solution
-            raise outcome.diverged
-        return solution
-
-    def preview(self, problem: Problem | None = None, data: Any = None) -> Preview:
-        """Say which method would be used and refuse what it would refuse."""
-        refinement, notes = self._refinement(problem, data)
-        grid = refinement.grid_of(0) or {}
-        return Preview(
-            parameters=0,
-            points={f"first grid, {name}": size for name, size in grid.items()},
-            exact=(),
-            optimisers=(("refinement", MOST_LEVELS),),
-            device=refinement.device,
-            notes=notes,
-        )
-
-    def check_state(self, problem: Problem, state: TrainState) -> None:
-        """Refuse a state that is not of this problem and these options.
-
-        Raises:
-            InputError: it is another's.
-        """
-        if state.step and not state.facts.get("grid"):
-            raise InputError("the checkpoint does not belong to this problem and these options")
-
-    def restore(self, problem: Problem, state: TrainState, summary: dict[str, Any]) -> Solution:
-        """Rebuild the solution of a saved run from its final state and its summary.
-
-        Raises:
-            InputError: the state belongs to another problem or other options.
-        """
-        self.check_state(problem, state)
-        refinement, _ = self._refinement(problem, None)
-        found = _solution(
-            problem, self, refinement, state, summary.get("reason", ""), summary["seconds"], summary.get("notes", ())
-        )
-        return replace(found, record=replace(found.record, converged=bool(summary.get("converged"))))
-
-    def _refinement(self, problem: Problem | None, data: Any) -> tuple[Refinement, tuple[str, ...]]:
-        if problem is None:
-            raise InputError("'reference' needs a problem")
-        if data is not None:
-            raise InputError("'reference' does not use observations", ("data",))
-        for name, parameter in problem.parameters.items():
-            if parameter.kind != "value":
-                raise InputError(
-                    f"'reference' solves with known parameters: give {name!r} a number", ("parameters", name)
-                )
+    def _work(self, problem: Problem, callbacks: Sequence[Callback], monitor: Monitor | None) -> Work:
         case = Case.fixed(problem)
         try:
             method = make_method(self.method, self.options, problem)
@@ -142,7 +63,36 @@ class ReferenceSolver(SolverOptions):
         device, notes = choose_device(self.device)
         chosen = (f"auto chose the method {method.kind!r}",) if self.method == "auto" else ()
         refinement = Refinement(method, case, self.grid, self.tolerance, device)
-        return refinement, (*chosen, *notes, *problem.warnings)
+        return Work(problem, _Task(refinement, callbacks, monitor), device, notes=(*chosen, *notes, *problem.warnings))
+
+    def _preview(self, work: Work) -> Preview:
+        grid = work.task.refinement.grid_of(0) or {}
+        return Preview(
+            parameters=0,
+            points={f"first grid, {name}": size for name, size in grid.items()},
+            exact=(),
+            optimisers=(("refinement", MOST_LEVELS),),
+            device=work.device,
+            notes=work.notes,
+        )
+
+    def _trained(self, work: Work, state: TrainState | None, callbacks: Sequence[Callback]) -> Outcome:
+        return train(work.task, state or TrainState(0, {}), Limits(MOST_LEVELS), callbacks)
+
+    def _found(self, work: Work, state: TrainState) -> Found:
+        refinement, stage = work.task.refinement, work.task.stage(state)
+        ended = refinement.ended(stage)
+        grid = ", ".join(f"{name} {size}" for name, size in state.facts["grid"].items())
+        return Found(
+            _ansatz(refinement, state),
+            state.tensors["z"],
+            notes=(f"method {refinement.method.kind!r} on {grid} points",),
+            estimate=refinement.estimate(stage),
+            converged=bool(ended and ended[1]),
+        )
+
+    def _owns(self, problem: Problem, state: TrainState) -> bool:
+        return not state.step or bool(state.facts.get("grid"))
 
 
 @dataclass(frozen=True)
@@ -185,12 +135,11 @@ class _Task:
 
     refinement: Refinement
     callbacks: tuple[Callback, ...]
-    error: Monitor | None
-    error_at: np.ndarray | None
+    monitor: Monitor | None
 
     def advance(self, state: TrainState) -> tuple[TrainState, dict[str, float], str | None]:
         """Solve on the next grid; the first step solves on two, so that there is a difference."""
-        stage = self._stage(state)
+        stage = self.stage(state) if state.step else None
         if not (stage and stage.differences):
             stage = self.refinement.advance(stage or self.refinement.advance())
         else:
@@ -206,9 +155,10 @@ class _Task:
                 )
         ended = self.refinement.ended(stage)
         metrics = {"loss": self.refinement.estimate(stage), "difference": stage.differences[-1]}
-        if self.error is not None and self.error_at is not None:
-            metrics["error"] = self.error(stage.solved.evaluate(self.error_at))
-        return _state(stage, state, self.refinement), metrics, ended[0] if ended else None
+        found = _state(stage, state, self.refinement)
+        if self.monitor is not None:
+            metrics["error"] = self.monitor(_ansatz(self.refinement, found), found.tensors["z"])
+        return found, metrics, ended[0] if ended else None
 
     def best(self, state: TrainState) -> TrainState:
         """The last solution."""
@@ -219,9 +169,8 @@ class _Task:
             if callback.on_progress(share) is not None:
                 raise _Stopped
 
-    def _stage(self, state: TrainState) -> Stage | None:
-        if not state.step:
-            return None
+    def stage(self, state: TrainState) -> Stage:
+        """Return the solution that a state holds."""
         solved = _ansatz(self.refinement, state).solved(state.tensors["z"])
         return Stage(state.facts["level"], solved, tuple(state.facts["differences"]))
 
@@ -240,37 +189,3 @@ def _state(stage: Stage, before: TrainState, refinement: Refinement) -> TrainSta
 def _ansatz(refinement: Refinement, state: TrainState) -> _SolvedAnsatz:
     grid = state.facts["grid"]
     return _SolvedAnsatz(refinement.method, refinement.case, grid, refinement.times(grid), tuple(state.facts["shape"]))
-
-
-def _solution(
-    problem: Problem,
-    solver: ReferenceSolver,
-    refinement: Refinement,
-    state: TrainState,
-    reason: str,
-    seconds: float,
-    notes: Sequence[str],
-) -> Solution:
-    if not state.step:
-        raise InputError("the checkpoint is from before the first solution")
-    ansatz = _ansatz(refinement, state)
-    stage = Stage(state.facts["level"], ansatz.solved(state.tensors["z"]), tuple(state.facts["differences"]))
-    ended = refinement.ended(stage)
-    grid = ", ".join(f"{name} {size}" for name, size in ansatz.grid.items())
-    record = Record(
-        reason=reason,
-        converged=bool(ended and ended[1] and ENDED in state.facts),
-        seconds=seconds,
-        steps=state.step,
-        parameters=ansatz.parameter_count,
-        device=refinement.device,
-        precision="float64",
-        seed=solver.seed,
-        residuals={},
-        notes=(
-            *notes,
-            *(note for note in (f"method {refinement.method.kind!r} on {grid} points",) if note not in notes),
-        ),
-        estimate=refinement.estimate(stage),
-    )
-    return Solution(problem, solver, ansatz, state, record)

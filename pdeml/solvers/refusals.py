@@ -8,11 +8,11 @@ from pdeml.errors import InputError
 from pdeml.problem import Problem
 from pdeml.problem.checks import reasons_for_data
 
-__all__ = ["refuse_what_is_open"]
+__all__ = ["refuse_unknowns", "refuse_what_is_open"]
 
 
-def refuse_what_is_open(kind: str, problem: Problem | None, data: Any) -> None:
-    """Refuse observations, and problems with something left to find besides the unknowns.
+def refuse_unknowns(kind: str, problem: Problem | None, data: Any) -> None:
+    """Refuse observations and parameters to be found.
 
     Args:
         kind: of the solver, for the messages.
@@ -33,6 +33,12 @@ def refuse_what_is_open(kind: str, problem: Problem | None, data: Any) -> None:
                 f"give {name!r} a number",
                 ("parameters", name),
             )
+
+
+def refuse_what_is_open(kind: str, problem: Problem | None, data: Any) -> None:
+    """Refuse observations, and problems with something left to find besides the unknowns; see `refuse_unknowns`."""
+    refuse_unknowns(kind, problem, data)
+    assert problem is not None
     for name in problem.inputs:
         message = f"{kind!r} takes no input functions: write a formula in the equation in place of {name!r}"
         raise InputError(message, ("inputs", name))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,83 +12,18 @@ from torch import Tensor
 
 from pdeml.errors import InputError, one_of, under
 from pdeml.field import Error, Field, grid_sizes
-from pdeml.files import atomic_text
 from pdeml.lower import Ansatz
 from pdeml.problem import Problem
-from pdeml.train import TrainState, save_state
+from pdeml.solvers.record import Record, Result
+from pdeml.train import TrainState
 
-__all__ = ["UNTRUSTED", "Record", "Solution", "columns_of", "versions"]
+__all__ = ["Solution", "columns_of"]
 
 _BATCH = 65_536
-UNTRUSTED = 0.05
-"""A scaled residual above this says that the equation does not hold, whatever the optimiser reports."""
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what computed the solution."""
-    from pdeml import __version__
-
-    return {
-        "pdeml": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-
-
-@dataclass(frozen=True)
-class Record:
-    """How a solution came about.
-
-    Args:
-        reason: why training stopped.
-        converged: whether it stopped because nothing more was to be gained, with a residual that can be trusted.
-        seconds: wall time.
-        steps: of the optimiser.
-        parameters: number of trained parameters.
-        device: where it ran.
-        precision: ``float64`` or ``float32``.
-        seed: of all random draws.
-        residuals: statement -> root mean square of the scaled residual on points never trained on.
-        exact: conditions that hold exactly, by construction.
-        notes: what the solver chose by itself, and warnings.
-        learned: parameter -> value found.
-        estimate: the relative L2 error that the solver itself estimates, where it can.
-    """
-
-    reason: str
-    converged: bool
-    seconds: float
-    steps: int
-    parameters: int
-    device: str
-    precision: str
-    seed: int
-    residuals: Mapping[str, float]
-    exact: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    learned: Mapping[str, float] = field(default_factory=dict)
-    estimate: float | None = None
-
-    @property
-    def verdict(self) -> str:
-        """Whether it converged, stopped early, or did not solve the problem at all."""
-        if self.estimate is not None:
-            trusted = self.estimate <= UNTRUSTED
-            return ("converged: " if self.converged else "stopped: " if trusted else "not solved: ") + self.reason
-        name, worst = max(self.residuals.items(), key=lambda item: item[1], default=("", 0.0))
-        if not worst <= UNTRUSTED:
-            return (
-                f"not solved: the residual of {name} is {worst:.1e} of the size of its terms, "
-                f"so that the solution is not to be trusted ({self.reason})"
-            )
-        if self.converged:
-            return f"converged: {self.reason}"
-        return f"stopped: {self.reason}; the largest residual is {worst:.1e}, and more steps may lower it"
 
 
 @dataclass(frozen=True, repr=False)
-class Solution:
+class Solution(Result):
     """An ansatz with its parameters, the problem it answers, and how good the answer is.
 
     Args:
@@ -220,22 +153,8 @@ class Solution:
         """Return what ``summary.json`` holds."""
         record = self.record
         return {
-            "errors": {
-                name: {"relative_l2": e.relative_l2, "max": e.max, "h1": e.h1} for name, e in self.errors.items()
-            },
-            "residuals": dict(record.residuals),
-            "seconds": record.seconds,
-            "steps": record.steps,
-            "parameters": record.parameters,
-            "device": record.device,
-            "precision": record.precision,
-            "seed": record.seed,
-            "versions": versions(),
-            "verdict": self.verdict,
-            "reason": record.reason,
-            "converged": record.converged,
+            **super().summary(),
             "exact_conditions": list(record.exact),
-            "notes": list(record.notes),
             "learned": dict(record.learned),
             "estimate": record.estimate,
             "reference_floor": self.floor if self.errors else None,
@@ -250,18 +169,11 @@ class Solution:
             for name, norm in record.residuals.items()
         ]
         lines += [f"  exact by construction: {name}" for name in record.exact]
-        lines += [
-            f"  error of {name}: relative L2 {e.relative_l2:.2e}, maximum {e.max:.2e}, relative H1 {e.h1:.2e}"
-            for name, e in self.errors.items()
-        ]
+        lines += self._error_lines()
         if record.estimate is not None:
             lines.append(f"  estimated relative L2 error: {record.estimate:.2e} (by the method itself)")
         lines += [f"  {name} = {value:.6g} (learned)" for name, value in record.learned.items()]
-        what = "parameters" if record.estimate is None else "coefficients"
-        lines.append(
-            f"  {record.steps} steps, {record.parameters} {what}, {record.seconds:.1f} s on {record.device} "
-            f"in {record.precision}, seed {record.seed}"
-        )
+        lines.append(record.cost(f"{record.parameters} {'parameters' if record.estimate is None else 'coefficients'}"))
         return "\n".join([*lines, *(f"  note: {note}" for note in record.notes)])
 
     def spec(self) -> str:
@@ -271,20 +183,6 @@ class Solution:
         return dump_spec(
             make_spec({"name": self.problem.name, "problem": self.problem.to_spec(), "solver": self.solver.to_spec()})
         )
-
-    def save(self, folder: str | Path) -> None:
-        """Write ``spec.yaml``, ``summary.json`` and ``checkpoint/``; `pdeml.load` reads them.
-
-        Raises:
-            RunError: the folder cannot be written.
-        """
-        import json
-
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_state(folder / "checkpoint", self.state)
-        atomic_text(folder / "spec.yaml", self.spec())
-        atomic_text(folder / "summary.json", json.dumps(self.summary(), indent=2) + "\n")
 
     @property
     def theta(self) -> Tensor:

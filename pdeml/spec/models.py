@@ -126,8 +126,8 @@ Renamed = Annotated[
 
 OPERATOR_OPTIONS = (
     "epochs batch_size learning_rate schedule weight_decay loss clip ema patience augment resolutions physics "
-    "physics_points history window unroll pushforward residual ensemble compile max_seconds seed device "
-    "precision"
+    "physics_points physics_norm history window unroll pushforward residual ensemble compile max_seconds seed device "
+    "precision kernels"
 ).split()
 """Options that all solvers of operators share, which are looked for under data."""
 
@@ -295,7 +295,7 @@ class Spec(SpecNode):
     export: Given[ExportSpec] = Field(None, description="where the solution is written out")
     device: Device = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Precision = Field("auto", description="of the arithmetic")
-    kernels: Kernels = Field("auto", description="fused or plain torch")
+    kernels: Kernels = Field("auto", description="of the hot loops; auto: whichever is faster on the device")
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from ..errors import InputError, one_of
+from ..errors import InputError, did_you_mean, one_of
 
 __all__ = ["Options"]
 
@@ -66,7 +67,9 @@ def _in_words(error: ValidationError, options: type[Options]) -> InputError:
         return InputError(str(fault["ctx"]["error"]), (name,) if name else ())
     context = fault.get("ctx", {})
     if fault["type"] == "literal_error":
-        return InputError(f"{given!r} is not allowed; allowed: {context['expected']}", (name,))
+        allowed = context["expected"]
+        near = did_you_mean(str(given), re.findall("'([^']*)'", allowed))
+        return InputError(f"{given!r} is not allowed; allowed: {allowed}{near}", (name,))
     wanted = {
         "int_type": "a whole number",
         "float_type": "a number",

@@ -97,9 +97,13 @@ class Interruption(Callback):
 
     Use as ``with Interruption().listening() as interruption``; afterwards ``interruption.signal`` is the signal's
     number or none. A second Ctrl-C stops at once.
+
+    Args:
+        signals: that are listened to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *signals: int) -> None:
+        self.signals = signals or (signal.SIGINT, signal.SIGTERM)
         self.signal: int | None = None
         self._at_once = False
 
@@ -120,7 +124,7 @@ class Interruption(Callback):
             if again or self._at_once:
                 raise KeyboardInterrupt
 
-        former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        former = {number: signal.signal(number, note) for number in self.signals}
         try:
             yield self
         finally:

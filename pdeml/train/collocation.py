@@ -20,7 +20,8 @@ from pdeml.lower import Ansatz, Block, ResidualSystem, Statement, make_block
 from pdeml.optim import Optimiser
 from pdeml.sampling import Points, adapt, rad_density, sample
 from pdeml.train.distribution import World
-from pdeml.train.loop import TrainState
+from pdeml.train.loop import OPTIMISER, TrainState, prefixed, unprefixed
+from pdeml_kernels.dispatch import KernelChoice
 
 __all__ = ["CollocationTask", "Phase", "Schedule"]
 
@@ -77,6 +78,7 @@ class CollocationTask:
         device: where they live.
         monitor: error of an iterate against a reference, or none; it decides nothing.
         world: the processes that share the rows; only first-order optimisers can do that.
+        kernels: what computes residuals from jets; see `pdeml_kernels.dispatch.wanted`.
     """
 
     statements: tuple[Statement, ...]
@@ -88,6 +90,7 @@ class CollocationTask:
     device: str = "cpu"
     monitor: Callable[[Tensor], float] | None = None
     world: World = field(default_factory=World)
+    kernels: KernelChoice = "torch"
     _systems: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -98,7 +101,7 @@ class CollocationTask:
     def begin(self, z: Tensor) -> TrainState:
         """Return the state before the first step, on its first points."""
         facts = {"round": -1, "level": 0, "level_since": 0, "next_draw": 0, "fresh": [], "stalled": 0}
-        state = TrainState(0, {"z": z, "best": z, **_prefixed(self._phase(0)[0].optimiser.start(z))}, facts)
+        state = TrainState(0, {"z": z, "best": z, **prefixed(self._phase(0)[0].optimiser.start(z))}, facts)
         return self._draw(state)[0]
 
     @property
@@ -109,10 +112,10 @@ class CollocationTask:
     def continued(self, state: TrainState) -> TrainState:
         """Return a saved state to go on from; an optimiser that was not at work then (other steps) starts anew."""
         own = self._phase(state.step)[0].optimiser.start(state.tensors["z"])
-        if own.keys() == _unprefixed(state.tensors).keys():
+        if own.keys() == unprefixed(state.tensors).keys():
             return state
-        kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(_PREFIX)}
-        return replace(state, tensors={**kept, **_prefixed(own)})
+        kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(OPTIMISER)}
+        return replace(state, tensors={**kept, **prefixed(own)})
 
     def best(self, state: TrainState) -> TrainState:
         """Return the state with the parameters that had the smallest residual on fresh points."""
@@ -122,19 +125,27 @@ class CollocationTask:
         """Take one step of the optimiser; then draw points if it is time, and see whether training is finished."""
         phase, first = self._phase(state.step)
         z = state.tensors["z"]
-        own = phase.optimiser.start(z) if first and state.step else _unprefixed(state.tensors)
+        own = phase.optimiser.start(z) if first and state.step else unprefixed(state.tensors)
         done = phase.optimiser.step(self._system(state), z, own)
-        kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(_PREFIX)}
+        kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(OPTIMISER)}
         facts = {**state.facts, "loss": (2 * done.value) ** 0.5}
         if done.stopped is not None:
             facts |= {"next_draw": state.step + 1, "stalled": facts["stalled"] + 1}
-        new = TrainState(state.step + 1, {**kept, "z": done.z, **_prefixed(done.state)}, facts)
+        new = TrainState(state.step + 1, {**kept, "z": done.z, **prefixed(done.state)}, facts)
         if facts["stalled"] >= _FLAT_OVER[1]:
             return new, {"loss": facts["loss"]}, f"{done.stopped} (on three draws of points)"
         if new.step < facts["next_draw"] or not math.isfinite(facts["loss"]):
             return new, {"loss": facts["loss"]}, None
         new, metrics, reason = self._draw(new)
         return new, {"loss": facts["loss"], **metrics}, reason
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The rows of the last step, of this process; none before the first step."""
+        system = self._systems.get("system")
+        if system is None:
+            return ()
+        return (system.own if isinstance(system, SharedSystem) else system).blocks
 
     def system(self, state: TrainState) -> ResidualSystem:
         """Return the residual system on the points of the state."""
@@ -179,7 +190,7 @@ class CollocationTask:
         chosen = self._as_tensors([self._choose(k, points, block, z, facts) for k, (points, block) in parts])
         self.world.spread(chosen.values())
         phase, _ = self._phase(state.step)
-        own = _prefixed(phase.optimiser.restart(_unprefixed(state.tensors)))
+        own = prefixed(phase.optimiser.restart(unprefixed(state.tensors)))
         stalled = 0 if len(facts["fresh"]) < 2 or fresh < _FLAT_RATIO * facts["fresh"][-2] else facts["stalled"]
         facts |= {"next_draw": state.step + phase.every, "stalled": stalled}
         kept = {name: tensor for name, tensor in state.tensors.items() if not name.startswith("points.")}
@@ -229,7 +240,7 @@ class CollocationTask:
         return [self._block(number, *self._tensors(p)) for number, p in enumerate(points)]
 
     def _block(self, number: int, x: Tensor, weights: Tensor, normals: Tensor | None) -> Block:
-        return make_block(self.statements[number], self.ansatz, x, weights, normals)
+        return make_block(self.statements[number], self.ansatz, x, weights, normals, self.kernels)
 
     def _tensors(self, points: Points) -> tuple[Tensor, Tensor, Tensor | None]:
         def move(array: np.ndarray) -> Tensor:
@@ -301,14 +312,3 @@ def _is_flat(facts: dict[str, Any], over: int) -> bool:
 def _count(statement: Statement, wanted: int) -> int:
     """Return how many points a region takes: a point, or two, are taken once."""
     return len(statement.region.parts) if statement.region.is_point else wanted
-
-
-_PREFIX = "optimiser."
-
-
-def _prefixed(state: Any) -> dict[str, Tensor]:
-    return {f"{_PREFIX}{name}": tensor for name, tensor in state.items()}
-
-
-def _unprefixed(tensors: Any) -> dict[str, Tensor]:
-    return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from pdeml.errors import InputError
-from pdeml.train.loop import TrainState
+from pdeml.train.loop import TrainState, unprefixed
 from pdeml.train.operator import OperatorTask
 
 __all__ = ["EnsembleTask", "member_weights"]
@@ -113,7 +113,7 @@ class EnsembleTask:
 def member_weights(state: TrainState) -> list[dict[str, Tensor]]:
     """Return the weights of every member that a state holds: finished ones, or what the one at work has so far."""
     found, number = [], 0
-    while member := _under(state.tensors, f"{_FINISHED}{number}."):
+    while member := unprefixed(state.tensors, f"{_FINISHED}{number}."):
         found.append(member)
         number += 1
     return found or [_chosen(state.tensors)]
@@ -121,17 +121,13 @@ def member_weights(state: TrainState) -> list[dict[str, Tensor]]:
 
 def _chosen(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights to use: the best on validation where such are kept, the average, or the last ones."""
-    return _under(tensors, _BEST) or {**_under(tensors, _MODEL), **_under(tensors, _AVERAGE)}
+    return unprefixed(tensors, _BEST) or {**unprefixed(tensors, _MODEL), **unprefixed(tensors, _AVERAGE)}
 
 
 def _inner(state: TrainState) -> TrainState:
     """Return the state of the member at work."""
     tensors = {name: tensor for name, tensor in state.tensors.items() if not name.startswith(_FINISHED)}
     return TrainState(state.facts["inner_step"], tensors, state.facts["inner"])
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _finished(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import sympy
 import torch
 from torch import Tensor
@@ -17,17 +16,22 @@ from torch import Tensor
 from pdeml.data.signature import Signature
 from pdeml.errors import InputError, one_of
 from pdeml.expr import jet_of
+from pdeml.linalg import Grid, squared_norm
 from pdeml.lower import JetSpec, ResidualPlan, Scales, Statement, statements
 from pdeml.lower.functions import TORCH
 from pdeml.lower.given import GivenFunctions, InputJet
-from pdeml.lower.grid_derivatives import ACCURACY, GridAxis, differentiated, full
+from pdeml.lower.grid_derivatives import ACCURACY, GridAxis, full
 from pdeml.lower.grid_places import Place, inner_place, places_of
+from pdeml.lower.grid_residual import grid_residual_of
 from pdeml.lower.multi_index import Index
 from pdeml.lower.scales import coordinate_sizes
 from pdeml.nn.operator import Operator
 from pdeml.problem import Problem
 from pdeml.sampling import default_count, sample
 from pdeml.train.equation_inputs import check_outputs, given_batch, grid_points, make_axes, met_conditions
+from pdeml_kernels.contest import outcome
+from pdeml_kernels.dispatch import GridKernels, KernelChoice, grid_kernels
+from pdeml_kernels.grid import GridResidual
 
 __all__ = ["EquationLoss", "PointOperator"]
 
@@ -64,10 +68,14 @@ class EquationLoss:
         accuracy: order of differences.
         points: number of points of a draw inside, or none: by dimension.
         seed: of the points.
+        norm: order s of the Sobolev norm over space, averaged over time, in which the equations' residuals are
+            measured on a grid: 0, their mean square; below, high frequencies count less, which differences get wrong
+            and rough data excite; see `pdeml.linalg.squared_norm`.
+        kernels: what computes residuals on a grid: auto, triton or torch; see `pdeml_kernels.dispatch.wanted`.
 
     Reference: Li et al., *Physics-informed neural operator for learning partial differential equations* (2021), §3;
         Wang, Wang & Perdikaris, *Learning the solution operator of parametric PDEs with physics-informed DeepONets*
-        (2021).
+        (2021). Negative orders: Cao, Brarda, Li & Xia, *Spectral-Refiner* (2025).
     """
 
     problem: Problem
@@ -77,6 +85,8 @@ class EquationLoss:
     accuracy: int = ACCURACY
     points: int | None = None
     seed: int = 0
+    norm: float = 0.0
+    kernels: KernelChoice = "torch"
     _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     _seen: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -92,6 +102,8 @@ class EquationLoss:
         accuracy: int = ACCURACY,
         points: int | None = None,
         seed: int = 0,
+        norm: float = 0.0,
+        kernels: KernelChoice = "torch",
     ) -> EquationLoss:
         """Prepare the loss.
 
@@ -105,6 +117,8 @@ class EquationLoss:
             accuracy: order of differences along axes that are not periodic.
             points: of a draw inside, for operators with ``jets``.
             seed: of these points.
+            norm: order of the norm of the equations' residuals on a grid.
+            kernels: what computes residuals on a grid.
 
         Raises:
             InputError: the equation cannot be evaluated from what the operator is given and gives.
@@ -121,7 +135,7 @@ class EquationLoss:
         stated = statements(problem, Scales(coordinate_sizes(problem), sizes), exact, given=given)
         if not stated:
             raise InputError("the problem has no equation and no condition to train on", ("problem", "equations"))
-        return cls(problem, signature, stated, given.jets, accuracy, points, seed)
+        return cls(problem, signature, stated, given.jets, accuracy, points, seed, norm, kernels)
 
     def __call__(
         self, operator: Operator, inputs: Values, grid: Values, outputs: Tensor | None = None, step: int = 0
@@ -136,20 +150,28 @@ class EquationLoss:
             step: number of the training step: the points drawn for an operator with ``jets`` follow from it.
 
         Returns: the sum over all residuals of the mean of ``(weight · R/s)²`` over samples and points, differentiable;
-            and the root mean square of ``R/s`` of each residual, detached.
+            and the root mean square of ``R/s`` of each residual, detached. With a norm of another order than 0 both
+            are in that norm for the equations.
+
+        Raises:
+            InputError: the norm does not exist on this grid, or the kernels cannot run on the device.
         """
         given = self._given(inputs, grid)
         if isinstance(operator, PointOperator):
-            squares = self._at_points(operator, inputs, grid, given, step)
+            parts = self._at_points(operator, inputs, grid, given, step)
         else:
             found = operator(inputs, grid) if outputs is None else outputs
-            squares = self._on_grid(found, given)
-        total, norms = torch.zeros((), dtype=squares[0][0].dtype, device=squares[0][0].device), {}
-        for statement, parts in zip(self.statements, squares, strict=True):
-            for m, (part, weight) in enumerate(zip(parts, statement.weights, strict=True), start=1):
-                total = total + weight**2 * part
-                norms[statement.name if len(parts) == 1 else f"{statement.name} {m}"] = part.detach().sqrt()
-        return total, norms
+            parts = self._on_grid(full(found), given)
+        norms = {}
+        for statement, (_, squares) in zip(self.statements, parts, strict=True):
+            for m, square in enumerate(squares, start=1):
+                norms[statement.name if len(squares) == 1 else f"{statement.name} {m}"] = square.sqrt()
+        return sum(loss for loss, _ in parts), norms
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What residuals on grids are computed by, once there are any."""
+        return tuple(outcome(own.note, own[:-1]) for own in self._kept.values() if isinstance(own, GridKernels))
 
     def _given(self, inputs: Values, grid: Values) -> GivenFunctions:
         dims = {quantity.name: quantity.dims for quantity in self.signature.inputs}
@@ -171,32 +193,77 @@ class EquationLoss:
             self._kept[key] = make()
         return self._kept[key]
 
-    def _places(self, statement: Statement, axes: tuple[GridAxis, ...]) -> tuple[Place, ...]:
-        def make() -> tuple[Place, ...]:
+    def _chosen(self, device: torch.device) -> GridKernels:
+        try:
+            return grid_kernels(self.kernels, device)
+        except ValueError as error:
+            raise InputError(str(error).removeprefix("kernels: "), ("kernels",)) from None
+
+    def _residuals(self, statement: Statement, axes: tuple[GridAxis, ...]) -> tuple[tuple[Place, GridResidual], ...]:
+        """Return where on the grid a statement holds, and its residuals there."""
+
+        def make() -> tuple[tuple[Place, GridResidual], ...]:
             if statement.name == "equation":
-                return (inner_place(self.problem, axes),)
-            return places_of(statement.region, axes, self.problem.names.space)
+                places = (inner_place(self.problem, axes),)
+            else:
+                places = places_of(statement.region, axes, self.problem.names.space)
+            coordinates = self.problem.names.coordinates
+            return tuple(
+                (place, grid_residual_of(statement, place, axes, coordinates, self._fields)) for place in places
+            )
 
         return self._once((statement.name, axes), make)
 
-    def _on_grid(self, outputs: Tensor, given: GivenFunctions) -> list[list[Tensor]]:
-        """Return the mean squares of each statement's residuals, with derivatives taken on the grid."""
+    @property
+    def _fields(self) -> list[int]:
+        """Number of the output of each unknown."""
+        outputs = [quantity.name for quantity in self.signature.outputs]
+        return [outputs.index(name) if name in outputs else -1 for name in self.problem.names.real_unknowns]
+
+    def _on_grid(self, outputs: Tensor, given: GivenFunctions) -> list[tuple[Tensor, Tensor]]:
+        """Return each statement's loss and mean squares, with derivatives taken on the grid."""
         axes = tuple(given.axes[dim] for dim in self.signature.dims)
-        functions = _OnGrid(self, outputs, given, axes)
+        columns = _GridColumns(self, outputs, given, axes)
+        kernels = self._once(("kernels", outputs.device), lambda: self._chosen(outputs.device))
         found = []
         for statement in self.statements:
-            squares = [outputs.new_zeros(()) for _ in statement.scales]
-            for place in self._places(statement, axes):
-                rows = functions.rows(statement.plan, place)
-                for m, (row, scale) in enumerate(zip(rows, statement.scales, strict=True)):
-                    squares[m] = squares[m] + place.share * _mean_square(row / scale, place.kept)
-            found.append(squares)
+            parts = []
+            for place, residual in self._residuals(statement, axes):
+                known = [columns(name, place) for name in statement.plan.columns]
+                if self.norm and statement.name == "equation":
+                    values = kernels.values(outputs, known, residual)
+                    squares = self._squared_norms(values, axes, place, kernels)
+                    loss = (squares * residual.numbers(squares)[1]).sum()
+                else:
+                    loss, squares = kernels.residual(outputs, known, residual)
+                parts.append((loss, place.share * squares.detach()))
+            found.append((sum(loss for loss, _ in parts), sum(squares for _, squares in parts)))
         return found
+
+    def _squared_norms(self, values: Tensor, axes: Sequence[GridAxis], place: Place, kernels: GridKernels) -> Tensor:
+        """Return the squared norms over space of residuals (B, M, *m), averaged over samples and times: (M,)."""
+        space = [number for number, axis in enumerate(axes) if axis.name in self.problem.names.space]
+
+        def make() -> Grid:
+            points = [torch.from_numpy(axes[number].points[place.where[number]]) for number in space]
+            return Grid(tuple(points), tuple(axes[number].period for number in space))
+
+        for number in reversed(range(len(axes))):
+            if number not in space:
+                values = values.movedim(2 + number, 1).flatten(0, 1)
+        grid = self._once(("norm", axes), make)
+        try:
+            return squared_norm(values, grid, self.norm, modes=kernels.weighted_modes).mean(0)
+        except InputError as error:
+            raise InputError(error.message, ("physics_norm",)) from None
 
     def _at_points(
         self, operator: PointOperator, inputs: Values, grid: Values, given: GivenFunctions, step: int
-    ) -> list[list[Tensor]]:
-        """Return the mean squares of each statement's residuals at points drawn for this step."""
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return each statement's loss and mean squares at points drawn for this step."""
+        if self.norm:
+            message = "norms of residuals are for operators on grids; this one is differentiated at points: leave it 0"
+            raise InputError(message, ("physics_norm",))
         found, coordinates = [], self.problem.names.coordinates
         like = next(iter(inputs.values()))
         order = [coordinates.index(dim) for dim in self.signature.dims]
@@ -214,7 +281,7 @@ class EquationLoss:
             rows = _run(
                 statement.plan,
                 lambda name, known=columns, at=drawn.x: _column(name, known, lambda *jet: given.at_points(*jet, at)),
-                lambda unknown, channel, values=jets: values[channel, :, :, self._output(unknown)],
+                lambda unknown, channel, values=jets: values[channel, :, :, self._fields[unknown]],
                 jets.shape[1:3],
                 like,
             )
@@ -222,59 +289,28 @@ class EquationLoss:
             squares = [
                 ((row / scale).square() @ weights).mean() for row, scale in zip(rows, statement.scales, strict=True)
             ]
-            found.append(squares)
+            loss = sum(weight**2 * square for weight, square in zip(statement.weights, squares, strict=True))
+            found.append((loss, torch.stack(squares).detach()))
         return found
 
-    def _output(self, unknown: int) -> int:
-        name = self.problem.names.real_unknowns[unknown]
-        return [quantity.name for quantity in self.signature.outputs].index(name)
 
-
-class _OnGrid:
-    """The outputs of an operator and their derivatives on the grid, each taken once."""
+class _GridColumns:
+    """Coordinates, normals and inputs on the grid, each made once."""
 
     def __init__(self, loss: EquationLoss, outputs: Tensor, given: GivenFunctions, axes: tuple[GridAxis, ...]):
-        self.loss, self.given, self.axes = loss, given, axes
-        self.outputs = full(outputs)
-        self.coordinates, self.dims = loss.problem.names.coordinates, loss.signature.dims
+        self.outputs, self.given, self.dims, self._once = outputs, given, loss.signature.dims, loss._once
         shapes = {axis.name: [1, *(-1 if other is axis else 1 for other in axes)] for axis in axes}
-        self._known = {axis.name: axis.column(self.outputs).view(shapes[axis.name]) for axis in axes}
-        self._derivatives: dict[tuple[int, Index], Tensor] = {}
+        self._known = {axis.name: axis.column(outputs).view(shapes[axis.name]) for axis in axes}
+        self._found: dict[str, Tensor] = {}
 
-    def rows(self, plan: ResidualPlan, place: Place) -> list[Tensor]:
-        """Return the residuals (B, *n of the place)."""
-        sizes = [part.stop - part.start for part in place.where]
-        return _run(
-            plan,
-            lambda name: self._cut(self._column(name, place), place),
-            lambda unknown, channel: self._cut(self._channel(plan.spec, unknown, channel), place),
-            (len(self.outputs), *sizes),
-            self.outputs,
-        )
-
-    def _channel(self, spec: JetSpec, unknown: int, channel: int) -> Tensor:
-        output, members = self.loss._output(unknown), spec.members[channel]
-        parts = [self._derivative(output, index) for _, index in members]
-        if len(members) == 1:
-            return parts[0]
-        return sum(coefficient * part for (coefficient, _), part in zip(members, parts, strict=True))
-
-    def _derivative(self, output: int, index: Index) -> Tensor:
-        if (output, index) not in self._derivatives:
-            orders = dict(zip(self.coordinates, index, strict=True))
-            self._derivatives[output, index] = differentiated(self.outputs[:, output], self.axes, orders)
-        return self._derivatives[output, index]
-
-    def _column(self, name: str, place: Place) -> Tensor:
-        outward = {f"n[{axis}]": self.outputs.new_tensor(part) for axis, part in (place.normals or {}).items()}
-        return _column(name, {**self._known, **outward}, lambda *jet: self.given.on_grid(*jet, self.dims))
-
-    def _cut(self, values: Tensor, place: Place) -> Tensor:
-        """Cut out a place; along dimensions of length 1 values are the same everywhere."""
-        if not values.ndim:
-            return values
-        where = [part if size > 1 else slice(None) for part, size in zip(place.where, values.shape[1:], strict=True)]
-        return values[(slice(None), *where)]
+    def __call__(self, name: str, place: Place) -> Tensor:
+        """Return a column of the whole grid, of a shape that broadcasts to (B, *n)."""
+        if name.startswith("n["):
+            value, like = (place.normals or {}).get(name[2:-1], 0.0), self.outputs
+            return self._once((value, like.dtype, like.device), lambda: like.new_tensor(value))
+        if name not in self._found:
+            self._found[name] = _column(name, self._known, lambda *jet: self.given.on_grid(*jet, self.dims))
+        return self._found[name]
 
 
 Jet = Callable[[str, Index], Tensor]
@@ -300,13 +336,6 @@ def _run(
     """Run the residual program on values that broadcast to ``shape``."""
     values = [*(column(name) for name in plan.columns), *(channel(slot.unknown, slot.channel) for slot in plan.slots)]
     return [torch.as_tensor(out).to(like).expand(*shape) for out in plan.residual.run(values, TORCH)]
-
-
-def _mean_square(rows: Tensor, kept: np.ndarray | None) -> Tensor:
-    squares = rows.square()
-    if kept is None:
-        return squares.mean()
-    return squares[:, torch.as_tensor(kept, device=rows.device)].mean()
 
 
 def _reordered(spec: JetSpec, order: Sequence[int]) -> JetSpec:

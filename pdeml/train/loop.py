@@ -12,10 +12,24 @@ from torch import Tensor
 from pdeml.errors import DivergenceError
 from pdeml.train.distribution import World
 
-__all__ = ["ENDED", "Callback", "Event", "Limits", "Outcome", "TrainState", "Trainable", "train"]
+__all__ = [
+    "ENDED",
+    "OPTIMISER",
+    "Callback",
+    "Event",
+    "Limits",
+    "Outcome",
+    "TrainState",
+    "Trainable",
+    "prefixed",
+    "train",
+    "unprefixed",
+]
 
 ENDED = "ended"
 """The fact of a state after which nothing more is to be gained: why training ended there."""
+OPTIMISER = "optimiser."
+"""How the names of an optimiser's tensors begin within a state."""
 
 _FIRST = "first_loss"
 _GROWTH = 1e6  # a loss so many times the first one has diverged
@@ -34,6 +48,16 @@ class TrainState:
     step: int
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def prefixed(tensors: Mapping[str, Tensor], prefix: str = OPTIMISER) -> dict[str, Tensor]:
+    """Return tensors under names of their own within a state."""
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def unprefixed(tensors: Mapping[str, Tensor], prefix: str = OPTIMISER) -> dict[str, Tensor]:
+    """Return those of the tensors that `prefixed` named, under their old names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 class Trainable(Protocol):

@@ -66,7 +66,7 @@ class OperatorTask:
             raise InputError("stopping early needs a validation part", ("patience",))
         self.operator, self.train, self.validation, self.fitting = operator, train, validation, fitting
         self.further, self.world, self.compiled = further, world or World(), compiled
-        self.notes: tuple[str, ...] = ()
+        self._refused: tuple[str, ...] = ()
         self.misfit = Misfit(operator, fitting.loss)
         self.parameters = {name: p for name, p in operator.named_parameters() if p.requires_grad}
         self.like = next(iter(self.parameters.values()))
@@ -77,6 +77,11 @@ class OperatorTask:
         self._grids: dict[tuple, dict[str, Tensor]] = {}
         self._loss_seen: float | None = None
         self._kept: TrainState | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about how the operator is computed."""
+        return (*self._refused, *self.operator.notes, *getattr(self.further, "notes", ()))
 
     @property
     def per_epoch(self) -> int:
@@ -251,7 +256,7 @@ class OperatorTask:
         batch, grid, share = self._batch(0)
         note = compile_operator(self.operator, lambda: (self._loss(batch, grid, 0) * share).backward())
         if note is not None:
-            self.compiled, self.notes = False, (note,)
+            self.compiled, self._refused = False, (note,)
 
     def _keep(self, state: TrainState) -> None:
         best = _best(state)

@@ -161,7 +161,6 @@ TYPES = {
     "device-unknown": swap("name: good", "name: good\ndevice: tpu", "'tpu'", "auto, cpu, cuda", line=2),
     "precision-unknown": swap("name: good", "name: good\nprecision: half", "'half'", "float64", line=2),
     "kernels-unknown": swap("name: good", "name: good\nkernels: cudnn", "'cudnn'", "triton", line=2),
-    "kernels-triton": swap("name: good", "name: good\nkernels: triton", "kernels", line=2),
     "float32-with-gauss-newton": swap(
         "name: good\n",
         "name: good\nprecision: float32\n",

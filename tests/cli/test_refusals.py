@@ -63,7 +63,7 @@ def test_a_message_begins_with_a_place_or_with_the_name_of_the_program(cli, argu
         ("solver.tolerance=1/0", "solver.tolerance"),
         ("solver.seed=3", None),
         ("data={file: obs.h5}", "'pinn' does not use data yet"),
-        ("kernels=triton", "auto or torch"),
+        ("kernels=cuda", "triton"),
         ("precision=float32", None),
         ("device=cuda:77", "not on this machine"),
         ("export.grid={x: 1}", "at least 2 points"),

@@ -76,6 +76,19 @@ def test_the_gradient_is_that_of_finite_differences(name: str):
         assert float(slope @ direction) == pytest.approx(float(central), rel=2e-6, abs=1e-7)
 
 
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_it_is_evaluated_where_it_is_told(name: str):
+    """Where nothing is said of the device, tensors are on another one, whose numbers do not mix with those."""
+    here = _objective(name)
+    z = _somewhere(here)
+    axes = tuple(spectral_mixture([0.0, 3.0], 2.0) for _ in here.sizes)
+    kernels = [ProductKernel(axes)] * here.unknowns
+    with torch.device("meta"):
+        there = JointObjective(PROBLEMS[name], here.sizes, kernels, nugget=1e-4, device="cpu")
+        found = there.start(), *there.gradient(z), there.values(z), there.ansatz(z)[1]
+    torch.testing.assert_close(found, (here.start(), *here.gradient(z), here.values(z), here.ansatz(z)[1]))
+
+
 def test_the_value_is_the_published_one():
     """Written out with dense Kronecker matrices for Poisson's equation, residuals from differentiation matrices."""
     objective = _objective("poisson", 5)

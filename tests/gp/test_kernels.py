@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pdeml.errors import InputError
 from pdeml.gp import Gaussian, Kernel, KernelCodec, Matern, ProductKernel, matern, rbf, spectral_mixture
-from pdeml.gp import kernels as module
 from pdeml.gp.envelopes import Envelope
+from pdeml_kernels import mixture as module
 
 ENVELOPES = [Gaussian(), *(Matern(nu) for nu in (0.5, 1.5, 2.5, 3.5, 4.5, 5.5))]
 

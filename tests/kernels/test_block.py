@@ -5,7 +5,7 @@ import torch
 from torch.autograd import grad, gradcheck
 from torch.library import opcheck
 
-from pdeml_kernels import block, fourier, fourier_block, kept_modes, pointwise
+from pdeml_kernels import LayerWeights, block, fourier, fourier_block, kept_modes, pointwise
 
 C, H = 5, 3
 # n, modes that the weights hold, modes that are used.
@@ -28,8 +28,8 @@ def test_values_and_gradients_are_those_of_the_twin(n, held, modes, last, route,
     monkeypatch.setattr(pointwise, "_CACHED", group)
     monkeypatch.setattr(fourier, "by_matrix", lambda n, kept, last: route)
     v, weight, bias, *parts = given = tensors(n, held)
-    found = fourier_block(v, weight, bias, modes, *parts, last)
-    expected = block.fourier_block_twin(v, weight, bias, modes, *parts, last)
+    found = fourier_block(v, weight, bias, modes, LayerWeights(*parts), last)
+    expected = block.fourier_block_twin(v, weight, bias, modes, LayerWeights(*parts), last)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     towards = torch.randn(found.shape, dtype=v.dtype, generator=torch.Generator().manual_seed(1))
     for mine, theirs in zip(grad(found, given, towards), grad(expected, given, towards), strict=True):
@@ -39,13 +39,15 @@ def test_values_and_gradients_are_those_of_the_twin(n, held, modes, last, route,
 @pytest.mark.parametrize("n, held, modes", GRIDS)
 def test_it_is_an_operator_of_torch(n, held, modes):
     v, weight, bias, *parts = tensors(n, held)
-    opcheck(torch.ops.pdeml_kernels.fourier_block.default, (v, weight, bias, kept_modes(modes, n), *parts, False))
-    assert gradcheck(lambda v: fourier_block(v, weight, bias, modes, *parts, False), v)
+    opcheck(torch.ops.pdeml_kernels.fourier_block.default, (v, weight, bias, kept_modes(modes, n), parts, False))
+    assert gradcheck(lambda v: fourier_block(v, weight, bias, modes, LayerWeights(*parts), False), v)
 
 
 def test_single_precision_is_as_good_as_it_can_be():
     v, weight, bias, *parts = tensors((8, 6), (4, 6))
-    single = fourier_block(v.float(), weight.float(), bias.float(), (4, 6), *(p.float() for p in parts), False)
+    single = fourier_block(
+        v.float(), weight.float(), bias.float(), (4, 6), LayerWeights(*(p.float() for p in parts)), False
+    )
     torch.testing.assert_close(
-        single.double(), fourier_block(v, weight, bias, (4, 6), *parts, False), rtol=1e-4, atol=1e-4
+        single.double(), fourier_block(v, weight, bias, (4, 6), LayerWeights(*parts), False), rtol=1e-4, atol=1e-4
     )

@@ -5,7 +5,7 @@ import torch
 from torch.autograd import grad
 from torch.library import opcheck
 
-from pdeml_kernels import fourier_layer, pointwise, pointwise_mlp
+from pdeml_kernels import LayerWeights, fourier_layer, pointwise, pointwise_mlp
 
 N, C, H, C_IN, C_OUT = 23, 5, 3, 2, 4
 LAYER = ((N, C), (N, C), (C, C), (H, C), (H,), (C, H), (C,), (C,))
@@ -26,7 +26,8 @@ def test_values_and_gradients_are_those_of_the_twin(last, dtype, tolerance, grou
     if last is None:
         found, expected = pointwise_mlp(*given), pointwise.pointwise_mlp_twin(*given)
     else:
-        found, expected = fourier_layer(*given, last), pointwise.fourier_layer_twin(*given, last)
+        v, f, weights = *given[:2], LayerWeights(*given[2:])
+        found, expected = fourier_layer(v, f, weights, last), pointwise.fourier_layer_twin(v, f, weights, last)
     towards = torch.randn(found.shape, dtype=dtype, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
     for mine, theirs in zip(grad(found, given, towards), grad(expected, given, towards), strict=True):
@@ -36,4 +37,5 @@ def test_values_and_gradients_are_those_of_the_twin(last, dtype, tolerance, grou
 def test_they_are_operators_of_torch():
     opcheck(torch.ops.pdeml_kernels.pointwise_mlp.default, tensors(MLP))
     for last in (False, True):
-        opcheck(torch.ops.pdeml_kernels.fourier_layer.default, (*tensors(LAYER), last))
+        v, f, *weights = tensors(LAYER)
+        opcheck(torch.ops.pdeml_kernels.fourier_layer.default, (v, f, weights, last))

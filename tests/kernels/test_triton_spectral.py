@@ -8,12 +8,13 @@ from torch.autograd import grad, gradcheck
 from torch.library import opcheck
 
 import pdeml_kernels
-from pdeml_kernels import kept_modes, spectral_analysis, spectral_conv, spectral_synthesis
+from pdeml_kernels import LayerWeights, fourier_block, kept_modes, spectral_analysis, spectral_conv, spectral_synthesis
+from pdeml_kernels.block import fourier_gelu
 
 pytest.importorskip("triton")
 
 from pdeml_kernels import triton_products, triton_support
-from pdeml_kernels.triton_layer import fourier_gelu_triton, fourier_gelu_twin
+from pdeml_kernels.triton_layer import fourier_block_triton, fourier_gelu_triton
 from pdeml_kernels.triton_spectral import spectral_analysis_triton, spectral_conv_triton, spectral_synthesis_triton
 from pdeml_kernels.triton_support import INTERPRETED, Blocks
 
@@ -100,9 +101,21 @@ def test_the_fused_layer_is_that_of_the_twin(n, modes, activate, last):
     given = fields(3, n, last, **single), weights(modes, 3, 4, **single), random(4, 3, **single), random(4, **single)
     compare(
         lambda v, w, s, b: fourier_gelu_triton(v, w, modes, s, b, activate),
-        lambda v, w, s, b: fourier_gelu_twin(v, w, modes, s, b, activate),
+        lambda v, w, s, b: fourier_gelu(v, w, modes, s, b, activate),
         given,
         1e-5,
+    )
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["layer", "last layer"])
+def test_the_block_is_that_of_the_twin(last):
+    given = random(2, 5, 6, 3), weights((3, 4), 3, 3), random(3)
+    point = random(3, 3), random(2, 3), random(2), random(3, 2), random(3), random(3)
+    compare(
+        lambda v, w, b, *point: fourier_block_triton(v, w, b, (3, 4), LayerWeights(*point), last),
+        lambda v, w, b, *point: fourier_block(v, w, b, (3, 4), LayerWeights(*point), last),
+        (*given, *point),
+        1e-5 if DEVICE == "cuda" else 1e-13,
     )
 
 
@@ -112,7 +125,7 @@ def test_many_blocks_give_what_one_gives(n, modes, monkeypatch):
     given = fields(18, n, True), weights(modes, 18, 17), random(17, 18), random(17)
     compare(
         lambda v, w, s, b: fourier_gelu_triton(v, w, modes, s, b, precision="ieee"),
-        lambda v, w, s, b: fourier_gelu_twin(v, w, modes, s, b),
+        lambda v, w, s, b: fourier_gelu(v, w, modes, s, b),
         given,
         1e-5 if DEVICE == "cuda" else 1e-13,
     )
@@ -123,7 +136,7 @@ def test_the_gradient_of_the_skip_is_summed_in_parts():
     more = random(2, 2, dtype=torch.float32), random(2, dtype=torch.float32)
     compare(
         lambda v, w, s, b: fourier_gelu_triton(v, w, (4,), s, b),
-        lambda v, w, s, b: fourier_gelu_twin(v, w, (4,), s, b),
+        lambda v, w, s, b: fourier_gelu(v, w, (4,), s, b),
         (*given, *more),
         1e-5,
     )
@@ -134,7 +147,7 @@ def test_half_precision_is_summed_in_single(dtype, tolerance):
     given = fields(3, (4, 7), True, dtype), weights((3, 5), 3, 2, dtype=dtype), random(2, 3, dtype=dtype)
     compare(
         lambda v, w, s, b: fourier_gelu_triton(v, w, (3, 5), s, b),
-        lambda v, w, s, b: fourier_gelu_twin(v, w, (3, 5), s, b),
+        lambda v, w, s, b: fourier_gelu(v, w, (3, 5), s, b),
         (*given, random(2, dtype=dtype)),
         tolerance,
     )
@@ -269,7 +282,7 @@ def test_precisions_of_tensor_cores(n, modes, precision, dtype, tolerance, last)
     given = fields(33, n, last, dtype), weights(modes, 33, 40, dtype=dtype) / 33
     compare(
         lambda v, w, s, b: fourier_gelu_triton(v, w, modes, s, b, precision=precision),
-        lambda v, w, s, b: fourier_gelu_twin(v, w, modes, s, b),
+        lambda v, w, s, b: fourier_gelu(v, w, modes, s, b),
         (*given, random(40, 33, dtype=dtype) / 33, random(40, dtype=dtype)),
         tolerance,
     )
@@ -282,7 +295,7 @@ def test_a_training_step_is_captured_in_a_graph():
     step = torch.cuda.make_graphed_callables(
         lambda v, w, s, b: fourier_gelu_triton(v, w, (16, 16), s, b), tuple(t.clone().requires_grad_() for t in given)
     )
-    compare(step, lambda v, w, s, b: fourier_gelu_twin(v, w, (16, 16), s, b), given, 1e-5)
+    compare(step, lambda v, w, s, b: fourier_gelu(v, w, (16, 16), s, b), given, 1e-5)
 
 
 @pytest.mark.gpu

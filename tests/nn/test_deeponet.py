@@ -264,7 +264,7 @@ def test_a_trunk_is_trained_unless_it_is_fitted_to_samples(samples: int, options
     assert operator.parameter_count == sum(p.numel() for p in operator.branch.parameters()) + theta.numel() * (
         not fitted
     )
-    assert operator.trunk.network.shapes[0][0] == (512 if fitted else 12)
+    assert operator.trunk.network.width == (512 if fitted else 12)
     assert (operator.linear is not None) == fitted
 
 

@@ -35,7 +35,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     from pdeml.run import training
 
     monkeypatch.setattr(training, "draw_field", lambda field, path: None)
-    monkeypatch.setattr(training, "draw_history", lambda metrics, path: None)
+    monkeypatch.setattr(training, "draw_history", lambda metrics, path, residuals: None)
     monkeypatch.setattr(training, "draw_operator", lambda solution, folder: [])
 
 

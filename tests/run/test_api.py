@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 import pdeml as pm
 from pdeml.errors import FileFormatError, InputError
 from pdeml.run import train_spec
+from pdeml.train import CollocationTask
 
 TINY = {"width": 4, "depth": 1, "points": 32, "steps": 3}
 
@@ -49,6 +53,78 @@ def test_auto_says_what_it_chose(problem):
 def test_wrong_solvers_are_refused(problem, arguments, options, message):
     with pytest.raises(InputError, match=message):
         pm.solve(problem, *arguments, **options)
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch) -> Callable[..., None]:
+    """Press Ctrl-C within these steps of a fit."""
+
+    def press(*steps: int) -> None:
+        advance = CollocationTask.advance
+
+        def advanced(self, state):
+            if state.step + 1 in steps:
+                signal.raise_signal(signal.SIGINT)
+            return advance(self, state)
+
+        monkeypatch.setattr(CollocationTask, "advance", advanced)
+
+    return press
+
+
+@pytest.fixture
+def own_handler():
+    """The handler of Python itself: a job in the background of a shell starts with interrupts ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("own_handler")
+def test_an_interrupt_leaves_what_was_found(problem, ctrl_c):
+    shorter = pm.PINN(**{**TINY, "steps": 2}).fit(problem)
+    ctrl_c(2)
+    with pytest.raises(KeyboardInterrupt, match=r"interrupted by SIGINT at step 2; .*'solution'") as caught:
+        pm.solve(problem, **TINY)
+    assert isinstance(caught.value, pm.errors.Interrupted)
+    solution = caught.value.solution
+    assert solution.record.steps == 2
+    assert not solution.record.converged
+    assert "auto chose 'pinn'" in solution.report()
+    assert solution.on_grid(x=5, t=4).equals(shorter.on_grid(x=5, t=4))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("own_handler")
+def test_a_second_interrupt_stops_at_once(problem, monkeypatch):
+    def impatient(self, state):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(CollocationTask, "advance", impatient)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pm.solve(problem, "pinn", **TINY)
+    assert not isinstance(caught.value, pm.errors.Interrupted)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_handlers_of_interrupts_are_left_alone(problem, ctrl_c):
+    ctrl_c(2)
+    seen: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        solution = pm.solve(problem, "pinn", **TINY)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert seen == [signal.SIGINT]
+    assert solution.record.steps == TINY["steps"]
+
+
+def test_threads_solve_too(problem):
+    with ThreadPoolExecutor(1) as pool:
+        solution = pool.submit(pm.solve, problem, "pinn", **TINY).result()
+    assert solution.record.steps == TINY["steps"]
 
 
 def test_something_must_be_given():

@@ -275,7 +275,7 @@ def test_auto_chooses_by_the_grid(spec):
         ("reference={named: cole-hopf}", "remove 'reference'"),
         ("export={points: p.csv}", r"give export\.grid"),
         ("export={grid: {y: 8}}", "'y' is not a coordinate of the outputs; allowed: x"),
-        ("kernels=triton", "auto or torch"),
+        ("kernels=cuda", "triton"),
         ("solver.epochs=0", "at least 1"),
         ("solver.patience=x", "whole number"),
     ],
@@ -331,7 +331,7 @@ def test_the_history_of_an_ensemble_is_drawn_member_by_member(spec, monkeypatch)
     monkeypatch.setattr("pdeml.plot.save_figure", lambda figure, path: None)
     rows = [{"step": k, "loss": 1.0, "member": k // 3, "gradient": 1.0, "error": 2.0} for k in range(6)]
     Path("m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert draw_history(Path("m.jsonl"), Path("h.png")) is None
+    assert draw_history(Path("m.jsonl"), Path("h.png"), {}) is None
     losses, errors = drawn["given"]
     assert {name: steps for name, (steps, _) in losses.items()} == {
         "on training points, member 0": (0, 1, 2),

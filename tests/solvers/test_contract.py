@@ -163,6 +163,16 @@ def test_what_is_saved_is_loaded(kind: str, name: str, tmp_path):
 
 
 @every_kind
+def test_what_was_found_on_another_device_is_restored_on_the_cpu(kind: str):
+    problem = HEAT()
+    solution, elsewhere = small(kind).fit(problem), small(kind, device="cuda:7")
+    found = elsewhere.restore(problem, solution.state, {**solution.summary(), "device": "cuda:7"})
+    np.testing.assert_array_equal(values(found, problem), values(solution, problem))
+    assert found.solver == elsewhere
+    assert found.record.device == "cuda:7"
+
+
+@every_kind
 @pytest.mark.parametrize("name", ["heat", "system", "rectangle minus disk", "one point"])
 def test_a_grid_holds_the_values_of_its_points(kind: str, name: str):
     problem = KNOWN[name].problem()

@@ -76,7 +76,7 @@ def test_without_samples_branch_and_trunk_are_trained_and_with_them_the_branch_a
     for solution, trained in ((drawn, True), (fitted, False)):
         member = solution.members[0]
         assert member.trunk.theta.requires_grad == trained
-        assert member.trunk.network.shapes[0][0] == (8 if trained else 512)
+        assert member.trunk.network.width == (8 if trained else 512)
         branch = sum(p.numel() for p in member.branch.parameters())
         assert solution.record.parameters == branch + trained * member.trunk.theta.numel()
     assert DeepONet(**options).preview(None, line_data(tmp_path)).parameters == fitted.record.parameters

@@ -57,6 +57,7 @@ def same(first, second) -> bool:
         ({"unroll": 3}, ("unroll",), "history"),
         ({"history": 1, "pushforward": True}, ("pushforward",), "unroll"),
         ({"physics_points": 50}, ("physics_points",), "physics"),
+        ({"physics_norm": -1}, ("physics_norm",), "physics"),
         ({"physics": 0.1}, ("physics",), "which equation"),
         ({"augment": ["mirror"]}, ("augment",), "mirror"),
         ({"resolutions": [40]}, ("resolutions",), "points"),
@@ -225,6 +226,43 @@ def test_the_equation_is_added_to_the_loss_on_samples(tmp_path):
     added = losses[1.0] - losses[None]
     assert added > 0.01
     assert losses[0.5] - losses[None] == pytest.approx(0.5 * added, rel=1e-5)
+
+
+TORUS = pm.Problem(
+    coordinates={"x": (0, 1)},
+    unknowns="u",
+    inputs={"a": {"field": "grf", "over": ["x"], "tau": 3, "alpha": 2}},
+    equations="u_x + u = a",
+    conditions=[{"periodic": "x"}],
+)
+
+
+@pytest.mark.parametrize("norm", [0, -1])
+def test_training_by_the_equation_is_the_same_with_and_without_kernels(norm):
+    pytest.importorskip("triton")
+    found = []
+    for kernels in ("torch", "triton"):
+        solver = small("mgno", physics_norm=norm, kernels=kernels, precision="float64", **QUICK)
+        found.append(weights(solver.fit(TORUS, {"samples": 8, "grid": {"x": 16}}, score=False)))
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, rtol=1e-9, atol=1e-12)
+
+
+def test_the_norm_of_the_residual_is_that_asked_for():
+    first = {}
+    for norm in (-1, 0, 1):
+        watch = Watch()
+        small("mgno", physics_norm=norm, **QUICK).fit(
+            TORUS, {"samples": 8, "grid": {"x": 16}}, callbacks=[watch], score=False
+        )
+        first[norm] = watch.rows[0]["loss"]
+    assert first[-1] < first[0] < first[1]
+    with pytest.raises(InputError, match="differentiated at points") as caught:
+        small("deeponet", physics_norm=1, **QUICK).preview(TORUS, {"samples": 8, "grid": {"x": 16}})
+    assert caught.value.path == ("physics_norm",)
+    with pytest.raises(InputError, match="has no Triton kernels") as caught:
+        small("deeponet", kernels="triton", **QUICK).preview(TORUS, {"samples": 8, "grid": {"x": 16}})
+    assert caught.value.path == ("kernels",)
 
 
 def test_without_data_the_equation_is_solved_for_drawn_functions():

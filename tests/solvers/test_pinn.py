@@ -88,7 +88,7 @@ def test_time_stops_it_and_says_so():
         ({"adaptive": "yes"}, "adaptive: must be true or false, got 'yes'"),
         ({"activation": "relu"}, r"activation: 'relu' is not allowed; allowed: .*'tanh'"),
         ({"optimizer": 3}, "optimizer: 3 is not allowed; allowed"),
-        ({"sampler": "sobl"}, "sampler: 'sobl' is not allowed; allowed"),
+        ({"sampler": "sobl"}, "sampler: 'sobl' is not allowed; allowed: .*; did you mean 'sobol'"),
         ({"device": 1}, "device: must be a word, got 1"),
         ({"steps": 0}, "steps: must be at least 1"),
         ({"tolerance": 0}, "tolerance: must be greater than 0"),
@@ -170,3 +170,29 @@ def test_each_equation_of_a_system_has_its_residual():
         conditions=[pm.Initial(u=1, v=0)],
     )
     assert set(pm.solve(pair, "pinn", **QUICK, steps=3).record.residuals) == {"equation 1", "equation 2"}
+
+
+@pytest.mark.parametrize(
+    ("derivative", "options", "compiled"),
+    [
+        ("u_xxx", {"steps": 20_000}, True),
+        ("u_xxx", {"steps": 20_000, "kernels": "torch"}, False),
+        ("u_xxx", {"steps": 200}, False),
+        ("u_xx", {"steps": 20_000}, False),  # width 20: nothing to be gained
+        ("u_xx", {"steps": 20_000, "width": 64}, True),
+    ],
+)
+def test_activations_are_compiled_where_that_pays(
+    derivative: str, options: dict, compiled: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Nothing is compiled by a preview."""
+    monkeypatch.setattr("pdeml_kernels.inductor.why_not", lambda: None)
+    problem = pm.Problem(
+        coordinates={"x": (0, 1), "t": (0, 1)},
+        time="t",
+        unknowns="u",
+        equations=f"u_t + u*u_x = {derivative}",
+        conditions=[pm.Initial(u="sin(2*pi*x)"), pm.Dirichlet(u=0)],
+    )
+    chosen = PINN(optimizer="adam", points=8192, device="cpu", **options)
+    assert any("activations compiled" in note for note in chosen.preview(problem).notes) is compiled
