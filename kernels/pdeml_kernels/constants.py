@@ -1,21 +1,20 @@
-"""Tensors that follow from plain numbers alone, such as the matrices of a transform: made once for each device."""
+"""Tensors that are made once, such as the matrices of a transform for each device, and kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 __all__ = ["constant", "kept"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def constant(make: Callable[P, T]) -> Callable[P, T]:
-    """Keep what a function returns, by its arguments, which are hashable.
+def constant(make: Callable[..., T]) -> Callable[..., T]:
+    """Keep what a function returns, by its arguments, which are positional and hashable.
 
     Nothing is ever dropped, as a captured CUDA graph reads a tensor at its address long after. The function should make
     it by operators of its device alone, which can be captured.
@@ -23,7 +22,7 @@ def constant(make: Callable[P, T]) -> Callable[P, T]:
     known: dict[Hashable, Any] = {}
 
     @wraps(make)
-    def found(*arguments: P.args, **_: P.kwargs) -> T:
+    def found(*arguments: Hashable) -> T:
         return kept(known, arguments, lambda: make(*arguments))
 
     return found

@@ -46,12 +46,12 @@ def _times(
         twin: computes the same by torch.
         device: where.
     """
-    if device.type != "cuda" or torch.compiler.is_compiling():
+    place = (device, name, key)
+    if device.type != "cuda" or torch.compiler.is_compiling() or place in _LOST:
         return None
     from pdeml_kernels.triton_support import milliseconds, remembered, traced
 
-    place = (device, name, key)
-    if traced() or place in _LOST:
+    if traced():
         return None
 
     def measure() -> tuple[int, int] | None:
@@ -67,7 +67,16 @@ def _times(
         warnings.warn(f"{name} is computed by torch: the Triton kernel {fault}", RuntimeWarning, stacklevel=2)
         return None
 
-    return remembered(("contest", name, *key), device, None if torch.cuda.is_current_stream_capturing() else measure)
+    return remembered(("contest", name, *key), device, None if _busy(device) else measure)
+
+
+def _busy(device: torch.device) -> bool:
+    """Say whether nothing can be measured now, though later it can."""
+    if device.type != "cuda":
+        return False
+    from pdeml_kernels.triton_support import traced
+
+    return traced() or torch.cuda.is_current_stream_capturing()
 
 
 def _fault(kernel: Callable[[], Outputs], twin: Callable[[], Outputs]) -> str | None:
@@ -164,17 +173,18 @@ class Contested:
         if torch.compiler.is_compiling():
             return self.twin(*given)
         case = (torch.is_grad_enabled(), *map(_case, given))
-        times = self.times.get(case)
-        if times is None:
-            times = self.times[case] = self._contest(given)
+        times = self.times[case] if case in self.times else self._contest(case, given)
         return (self.twin if times is None or times[1] <= times[0] else self.kernel)(*given)
 
-    def _contest(self, given: Sequence[Any]) -> tuple[int, int] | None:
+    def _contest(self, case: tuple, given: Sequence[Any]) -> tuple[int, int] | None:
         if not torch.is_grad_enabled():
             given = tree_map_only(Tensor, Tensor.detach, list(given))
         device = next(value.device for value in tree_leaves(given) if isinstance(value, Tensor))
         steps = (self.measured(run, given) for run in (self.kernel, self.twin))
-        return _times(self.name, bucket(given), *steps, device)
+        times = _times(self.name, bucket(given), *steps, device)
+        if times is not None or not _busy(device):
+            self.times[case] = times
+        return times
 
 
 def _case(value: Any) -> Any:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pdeml_kernels.bench.equations import EQUATIONS
 from pdeml_kernels.residual import check, decoded
 from pdeml_kernels.triton_programs import count, entry, evaluate, refusal
-from pdeml_kernels.triton_support import Plan, Precision, Span, check_device, launch, operator
+from pdeml_kernels.triton_support import Plan, Precision, Span, check_device, launch, operator, store_sums
 
 __all__ = [
     "example_plans",
@@ -34,15 +34,6 @@ _CHUNK = 128
 """Points that are summed together, whatever the block of a program: at most a block."""
 
 _CANDIDATES = (Span(_CHUNK, 4), Span(256, 4), Span(256, 8), Span(512, 8))
-
-
-@triton.jit
-def _store_sums(sums, values, points, WIDTH: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
-    """Store the sum of each chunk of a block of values, ``WIDTH`` numbers apart."""
-    n = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    grouped = tl.reshape(tl.where(n < points, values, 0.0), (BLOCK // CHUNK, CHUNK))
-    chunk = tl.program_id(0).to(tl.int64) * (BLOCK // CHUNK) + tl.arange(0, BLOCK // CHUNK)
-    tl.store(sums + chunk * WIDTH, tl.sum(grouped, 1), mask=chunk * CHUNK < points)
 
 
 @triton.jit
@@ -83,7 +74,8 @@ def residual_kernel(
     unknown u at ``i = L + k U + u``; -1 where it is zero.
     """
     wide = tl.cast(points, tl.int64)
-    n = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    block = tl.program_id(0).to(tl.int64)
+    n = block * BLOCK + tl.arange(0, BLOCK)
     ok = n < points
     # Behind the last point it is computed again: formulas need not give numbers anywhere else.
     at = tl.minimum(n, wide - 1)
@@ -113,7 +105,7 @@ def residual_kernel(
         shares += (share,)
         pulls += (towards_row * share,)
     if sums is not None and towards is None:
-        _store_sums(sums, half, points, 1 + L, CHUNK, BLOCK)
+        store_sums(sums, half, block, points, 1 + L, CHUNK, BLOCK)
 
     partials = evaluate(PARTIALS, inputs)
     for i in tl.static_range(L + K * U):
@@ -131,7 +123,7 @@ def residual_kernel(
                     tl.store(by_jets + m * K * U * wide + place, slope * shares[m], mask=ok)
         if gradient is not None:
             if i < L:
-                _store_sums(sums + 1 + i, total, points, 1 + L, CHUNK, BLOCK)
+                store_sums(sums + 1 + i, total, block, points, 1 + L, CHUNK, BLOCK)
             else:
                 tl.store(gradient + place, total, mask=ok)
 

@@ -149,8 +149,8 @@ def residual_kernel(
     # Behind the end the last point is computed again: every place in memory exists, and no value is invented.
     inside = tl.minimum(own, points - 1)
     places, sizes = _places(inside, m1, m2, s0, s1, s2), (n0, n1, n2)
-    whole = (batch * 0 + n1) * n2 * n0
-    field_steps = (batch * 0 + f_field, f_0, f_1, f_2)
+    whole = tl.cast(n0, tl.int64) * n1 * n2
+    field_steps = (tl.cast(f_field, tl.int64), f_0, f_1, f_2)
     extra_steps = (whole, n1 * n2, n2, 1)
     fields += batch * f_batch
     if count(LAYOUT, 2) > 0:
@@ -255,7 +255,7 @@ def transpose_kernel(
     ok = own < points
     places = _places(tl.minimum(own, points - 1), n1, n2, 0, 0, 0)
     starts, parts, sizes = (s0, s1, s2), (m0, m1, m2), (n0, n1, n2)
-    part = (batch * 0 + m1) * m2 * m0
+    part = tl.cast(m0, tl.int64) * m1 * m2
     cotangents += batch * channels * part
     total = tl.zeros(own.shape, tables.dtype.element_ty)
     for k in tl.static_range(channels):

@@ -92,7 +92,8 @@ def operator(name: str) -> Callable:
 
     Compilers see into it where the kernels are compiled; they cannot trace interpreted ones.
     """
-    register = torch.library.custom_op if INTERPRETED else torch.library.triton_op
+    # As triton does to the kernels of the module that is being imported, whatever INTERPRETED is by then.
+    register = torch.library.custom_op if triton.knobs.runtime.interpret else torch.library.triton_op
     return register(f"pdeml_kernels::{name}", mutates_args=())
 
 

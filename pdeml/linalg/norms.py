@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pdeml.errors import InputError
 from pdeml.linalg.differences import WIDTH, weights, windows
+from pdeml_kernels.constants import kept
 from pdeml_kernels.grid import weighted_modes
 
 __all__ = ["Grid", "derivative", "inside_of", "published_h1", "relative_error", "root", "squared_norm"]
@@ -74,11 +75,7 @@ class Grid:
 
     def keep(self, key: tuple, like: Tensor, make: Callable[[], Tensor]) -> Tensor:
         """Return a tensor in the precision and on the device of ``like``, made when it is first asked for."""
-        key = (*key, like.dtype, like.device)
-        if key not in self._kept:
-            with torch.inference_mode(False):  # made in an evaluation, it may be used in training next
-                self._kept[key] = make().to(like)
-        return self._kept[key]
+        return kept(self._kept, (*key, like.dtype, like.device), lambda: make().to(like))
 
 
 def squared_norm(

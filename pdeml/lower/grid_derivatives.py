@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pdeml.errors import InputError
 from pdeml_kernels import grid
+from pdeml_kernels.constants import kept
 
 __all__ = ["ACCURACY", "GridAxis", "difference_matrix", "difference_stencil", "differentiated", "fourier_matrix"]
 
@@ -107,9 +108,7 @@ class GridAxis:
         return needed
 
     def _once(self, key: tuple, make: Callable[[], Any]) -> Any:
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        return kept(self._kept, key, make)
 
 
 def fourier_matrix(points: np.ndarray, period: float, at: np.ndarray, order: int) -> np.ndarray:

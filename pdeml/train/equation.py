@@ -29,6 +29,7 @@ from pdeml.nn.operator import Operator
 from pdeml.problem import Problem
 from pdeml.sampling import default_count, sample
 from pdeml.train.equation_inputs import check_outputs, given_batch, grid_points, make_axes, met_conditions
+from pdeml_kernels.constants import kept
 from pdeml_kernels.contest import outcome
 from pdeml_kernels.dispatch import GridKernels, KernelChoice, grid_kernels
 from pdeml_kernels.grid import GridResidual
@@ -189,9 +190,7 @@ class EquationLoss:
         return self._seen[id(grid)][1]
 
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        return kept(self._kept, key, make)
 
     def _chosen(self, device: torch.device) -> GridKernels:
         try:

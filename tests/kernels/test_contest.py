@@ -210,6 +210,17 @@ def test_a_contested_operator_takes_the_winner(times, runs, monkeypatch):
     assert outcome("sums", [torch.add]) == "sums"
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_cannot_be_measured_is_asked_again_only_if_it_can_be_later(busy, monkeypatch):
+    asked = []
+    monkeypatch.setattr(contest, "_times", lambda *_: asked.append(1))
+    monkeypatch.setattr(contest, "_busy", lambda _: busy)
+    double = Contested("double", lambda x: pytest.fail("an unmeasured kernel was used"), lambda x: x + x)
+    for _ in range(3):
+        assert torch.equal(double(X), 2 * X)
+    assert len(asked) == (3 if busy else 1)
+
+
 def test_what_is_measured_may_be_told(clock, monkeypatch):
     """Of operators that give more than tensors, such as a tape."""
 

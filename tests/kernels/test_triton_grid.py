@@ -22,7 +22,9 @@ from pdeml_kernels.triton_grid import grid_residual_triton, grid_residual_values
 from pdeml_kernels.triton_modes import weighted_modes_triton
 from pdeml_kernels.triton_support import INTERPRETED
 
-DEVICE = "cpu" if INTERPRETED else "cuda"
+from .tensors import DEVICE, error, random, sobolev_weight
+
+pytestmark = pytest.mark.usefixtures("poison")
 OPS = torch.ops.pdeml_kernels
 
 # n, the part of the grid: everything, an inner part, an end, a corner; more points than a block has.
@@ -36,22 +38,6 @@ GRIDS = [
     ((7, 5, 6), ((0, 7), (1, 4), (0, 6))),
     ((7, 5, 6), ((6, 7), (4, 5), (0, 1))),
 ]
-
-
-@pytest.fixture(autouse=True)
-def poison(monkeypatch):
-    """Fill what is allocated without values, so that what no kernel writes is seen."""
-    allocate = torch.Tensor.new_empty
-
-    def poisoned(*args, **kwargs):
-        found = allocate(*args, **kwargs)
-        return found.fill_(float("nan")) if found.is_floating_point() and not triton_support.traced() else found
-
-    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned)
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(DEVICE, dtype)
 
 
 def stencil(axis, n, width, wrap=False, seed=2):
@@ -98,11 +84,6 @@ def given_to(n, batch=2, dtype=torch.float64):
     """Fields, a column that depends on the samples and the first axis, and a number."""
     fields = random(batch, 2, *n, dtype=dtype)
     return fields, [random(batch, n[0], *(1 for _ in n[1:]), seed=1, dtype=dtype), random(seed=6, dtype=dtype)]
-
-
-def error(found, expected):
-    assert found.shape == expected.shape
-    return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
 def compare(n, where, dtype, tolerance, shares=None, fields=None):
@@ -227,41 +208,6 @@ def test_the_residual_of_a_solution_falls_with_the_order_of_the_stencil(order, w
     assert slope == pytest.approx(expected, abs=0.2)
 
 
-SPECTRA = [((7,), 1), ((8,), 1), ((5, 8), 2), ((4, 9), 1), ((3, 4, 5), 3), ((3, 33, 36), 2)]
-
-
-def weight_of(n, axes, order):
-    """``(1 + |k|²)^order`` on the modes of the last axes, as often as each stands for a conjugate too."""
-    last = n[-axes:]
-    numbers = [np.fft.fftfreq(size, 1 / size) for size in last[:-1]] + [np.arange(last[-1] // 2 + 1)]
-    squares = sum(np.square(own) for own in np.meshgrid(*numbers, indexing="ij"))
-    pairs = np.where((numbers[-1] == 0) | (2 * numbers[-1] == last[-1]), 1.0, 2.0)
-    return torch.tensor(pairs * (1.0 + squares) ** order).to(DEVICE)
-
-
-@pytest.mark.parametrize(
-    "order, dtype, tolerance", [(-1, torch.float64, 1e-13), (0, torch.float64, 1e-13), (1, torch.float32, 1e-5)]
-)
-@pytest.mark.parametrize("n, axes", SPECTRA)
-def test_weighted_modes_are_those_of_the_twin(n, axes, order, dtype, tolerance):
-    values, weight = random(2, 2, *n, dtype=dtype).requires_grad_(), weight_of(n, axes, order)
-    exact = values.detach().double().requires_grad_()
-    found, expected = weighted_modes_triton(values, weight, axes), weighted_modes(exact, weight, axes)
-    towards = random(2, 2, seed=9)
-    assert error(found, expected) <= tolerance
-    pair = grad(found, values, towards.to(dtype))[0], grad(expected, exact, towards)[0]
-    assert error(*pair) <= tolerance
-    if order == 0:
-        torch.testing.assert_close(expected, exact.square().flatten(2).mean(2))
-
-
-def test_the_norm_of_one_wave_is_known():
-    x = torch.arange(16, dtype=torch.float64, device=DEVICE) * (2 * math.pi / 16)
-    for order in (-1, 1):
-        found = weighted_modes_triton(torch.sin(3 * x)[None, None], weight_of((16,), 1, order), 1)
-        assert found.item() == pytest.approx(10**order / 2)
-
-
 def arguments(n, where, batch=1):
     plan, (fields, given) = example(n, where), given_to(n, batch)
     return triton_grid._prepared(fields.requires_grad_(), given, plan)
@@ -283,7 +229,7 @@ def test_operators_keep_the_rules_of_torch():
     opcheck(OPS.triton_grid_residual_values_backward.default, (seeds, fields, *known), **only)
     tables = matrices, firsts, weights, where, [1, 2, 7], layout
     opcheck(OPS.triton_grid_transposed.default, (cotangents, random(), *tables), **only)
-    values, weight = random(2, 1, 4, 5).requires_grad_(), weight_of((4, 5), 2, -1)
+    values, weight = random(2, 1, 4, 5).requires_grad_(), sobolev_weight((4, 5), 2, -1)
     opcheck(OPS.triton_weighted_modes.default, (values, weight, 2, True))
     opcheck(OPS.triton_weighted_modes_backward.default, (random(2, 1), random(2, 1, 4, 3, 2), 2, 5), **only)
 
@@ -291,7 +237,7 @@ def test_operators_keep_the_rules_of_torch():
 @pytest.mark.skipif(not INTERPRETED, reason="double precision is for the interpreter")
 def test_gradients_are_those_of_differences():
     plan, (fields, given) = example((5, 6), ((0, 4), (1, 6))), given_to((5, 6), batch=1)
-    weight = weight_of((4, 5), 2, -1)
+    weight = sobolev_weight((4, 5), 2, -1)
     fields = fields.requires_grad_()
     assert gradcheck(lambda u: grid_residual_triton(u, given, plan)[0], (fields,), fast_mode=True)
     measured = lambda u: weighted_modes_triton(grid_residual_values_triton(u, given, plan), weight, 2)  # noqa: E731
@@ -300,7 +246,7 @@ def test_gradients_are_those_of_differences():
 
 def test_it_stays_whole_in_compiled_programs():
     plan, (fields, given) = example((5, 5), ((0, 5), (0, 5))), given_to((5, 5), 2)
-    weight = weight_of((5, 5), 2, -1)
+    weight = sobolev_weight((5, 5), 2, -1)
 
     def program(u):
         total, means = grid_residual_triton(u, given, plan)
@@ -340,7 +286,7 @@ def test_blocks_are_measured_on_what_others_have_written(monkeypatch):
     (found, means), (expected, exact) = (run(fields.requires_grad_(), given, plan) for run in ways)
     assert max(error(found, expected), error(means, exact)) <= 1e-13
     assert error(*(grad(own, fields)[0] for own in (found, expected))) <= 1e-13
-    values, weight = random(1, 1, 33, 36).requires_grad_(), weight_of((33, 36), 2, -1)
+    values, weight = random(1, 1, 33, 36).requires_grad_(), sobolev_weight((33, 36), 2, -1)
     found, expected = weighted_modes_triton(values, weight, 2), weighted_modes(values, weight, 2)
     assert error(found, expected) <= 1e-13
     assert error(*(grad(own.sum(), values)[0] for own in (found, expected))) <= 1e-13
@@ -418,7 +364,7 @@ def test_blocks_of_a_device_agree_with_the_twin(n, where):
 def test_a_training_step_is_captured_in_a_graph():
     n, where = (65, 66), ((1, 65), (0, 66))
     plan, (fields, given) = example(n, where), given_to(n, dtype=torch.float32)
-    weight = weight_of((64, 66), 2, -1).float()
+    weight = sobolev_weight((64, 66), 2, -1).float()
 
     def step(u):
         values = grid_residual_values_triton(u, given, plan)

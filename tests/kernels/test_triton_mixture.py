@@ -16,27 +16,12 @@ pytest.importorskip("triton")
 
 from pdeml_kernels import triton_mixture, triton_support
 from pdeml_kernels.triton_mixture import mixture_derivatives_triton, mixture_matrices_triton
-from pdeml_kernels.triton_support import INTERPRETED
 
-DEVICE = "cpu" if INTERPRETED else "cuda"
+from .tensors import DEVICE, random
+
+pytestmark = pytest.mark.usefixtures("poison")
 OPS = torch.ops.pdeml_kernels
 CASES = [(None, 0), (None, 2), (None, 8), (0.5, 0), (2.5, 4), (4.5, 8), (10.5, 3)]  # ν, highest derivative
-
-
-@pytest.fixture(autouse=True)
-def poison(monkeypatch):
-    """Fill what is allocated without values, so that what no kernel writes is seen."""
-    allocate = torch.Tensor.new_empty
-
-    def poisoned(*args, **kwargs):
-        found = allocate(*args, **kwargs)
-        return found.fill_(float("nan")) if not triton_support.traced() else found
-
-    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned)
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(DEVICE, dtype)
 
 
 def mixture(components=3, dtype=torch.float64, fastest=9.0):

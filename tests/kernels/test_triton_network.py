@@ -8,7 +8,6 @@ from torch.autograd import grad, gradcheck
 from torch.library import opcheck
 
 from pdeml_kernels import contest, dispatch
-from pdeml_kernels.activations import ACTIVATIONS
 from pdeml_kernels.bench import equations
 from pdeml_kernels.dispatch import jet_kernels
 from pdeml_kernels.jets import Chain, ChainTerm
@@ -18,9 +17,11 @@ pytest.importorskip("triton")
 
 from pdeml_kernels import triton_network, triton_support
 from pdeml_kernels.triton_network import jet_mlp_backward_triton, jet_mlp_jacobian_triton, jet_mlp_triton
-from pdeml_kernels.triton_support import INTERPRETED, Blocks
+from pdeml_kernels.triton_support import Blocks
 
-DEVICE = "cpu" if INTERPRETED else "cuda"
+from .tensors import DEVICE, random
+
+pytestmark = pytest.mark.usefixtures("poison")
 OPS = torch.ops.pdeml_kernels
 
 VALUES: Chain = ()
@@ -48,22 +49,6 @@ CASES = {
     "collapsed": (COLLAPSED, Network(2, 2, 6, 2, "tanh"), 5),
     "wide": (SLOPES[:1], Network(18, 17, 70, 1, "tanh"), 2),
 }
-
-
-@pytest.fixture(autouse=True)
-def poison(monkeypatch):
-    """Fill what is allocated without values, so that what no kernel writes is seen."""
-    allocate = torch.Tensor.new_empty
-
-    def poisoned(*args, **kwargs):
-        found = allocate(*args, **kwargs)
-        return found.fill_(float("nan")) if found.is_floating_point() and not triton_support.traced() else found
-
-    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned)
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(DEVICE, dtype)
 
 
 def given(chain: Chain, network: Network, points: int, dtype=torch.float64) -> tuple[torch.Tensor, ...]:
@@ -169,9 +154,7 @@ def test_kernels_may_be_run_again_on_what_they_have_written():
     chain, network = SLOPES[:1], Network(1, 1, 3, 1, "tanh")
     adjoint, theta, inputs = given(chain, network, 20)
     sums = theta.new_empty(2, network.parameter_count)
-    plan = triton_network.reverse_plan(
-        adjoint, theta, inputs, sums, None, chain, network, "ieee", jacobian=False
-    )  # fmt: skip
+    plan = triton_network.reverse_plan(adjoint, theta, inputs, sums, None, chain, network, "ieee", jacobian=False)
     for _ in range(2):
         triton_support.launch(plan)
     close(sums.sum(0), jet_mlp_backward(adjoint, theta, inputs, chain, network)[0], 1e-13)
@@ -179,7 +162,7 @@ def test_kernels_may_be_run_again_on_what_they_have_written():
 
 @pytest.mark.parametrize("name", ["jet_mlp", "triton_jet_mlp"])
 def test_they_are_operators_of_torch(name):
-    chain, network = BURGERS, Network(2, 1, 2, 2, "tanh")
+    chain, network = BURGERS[:1], Network(2, 1, 2, 1, "tanh")
     adjoint, theta, inputs = given(chain, network, 2)
     told = (*flat(chain, network), *(("ieee",) if name.startswith("triton") else ()))
     opcheck(getattr(OPS, name).default, (theta.requires_grad_(), inputs.requires_grad_(), *told))
@@ -282,10 +265,12 @@ def test_whichever_is_faster_gives_the_same(won, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision, tolerance", [("ieee", 1e-5), ("tf32x3", 1e-5), ("tf32", 1e-2)])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("chain", [BURGERS, NAVIER_STOKES, SIVASHINSKY], ids=["Burgers", "Navier-Stokes", "KS"])
-@pytest.mark.parametrize("width", [16, 100, 128, 256])
-def test_precisions_of_tensor_cores(width, chain, activation, precision, tolerance):
+@pytest.mark.parametrize(
+    "width, activation, chain",
+    [(16, "gelu", SIVASHINSKY), (100, "silu", BURGERS), (128, "tanh", SIVASHINSKY), (256, "sin", NAVIER_STOKES)],
+)
+def test_precisions_of_tensor_cores(width, activation, chain, precision, tolerance, monkeypatch):
+    monkeypatch.setenv("PDEML_TUNE", "0")  # to compile one candidate of many
     network = Network(2, 3, width, 4, activation)
     adjoint, theta, inputs = given(chain, network, 1000, torch.float32)
     exact = adjoint.double(), theta.double(), inputs.double()

@@ -36,20 +36,10 @@ from pdeml_kernels.triton_residual import (
 )
 from pdeml_kernels.triton_support import INTERPRETED
 
-DEVICE = "cpu" if INTERPRETED else "cuda"
+from .tensors import DEVICE
+
+pytestmark = pytest.mark.usefixtures("poison")
 OPS = torch.ops.pdeml_kernels
-
-
-@pytest.fixture(autouse=True)
-def poison(monkeypatch):
-    """Fill what is allocated without values, so that what no kernel writes is seen."""
-    allocate = torch.Tensor.new_empty
-
-    def poisoned(*args, **kwargs):
-        found = allocate(*args, **kwargs)
-        return found if triton_support.traced() else found.fill_(float("nan"))
-
-    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned)
 
 
 def random(*shape, seed=0, dtype=torch.float64):

@@ -18,7 +18,9 @@ from pdeml_kernels.triton_layer import fourier_block_triton, fourier_gelu_triton
 from pdeml_kernels.triton_spectral import spectral_analysis_triton, spectral_conv_triton, spectral_synthesis_triton
 from pdeml_kernels.triton_support import INTERPRETED, Blocks
 
-DEVICE = "cpu" if INTERPRETED else "cuda"
+from .tensors import DEVICE, random
+
+pytestmark = pytest.mark.usefixtures("poison")
 OPS = torch.ops.pdeml_kernels
 
 # n, modes, sizes of the output: odd and even, all modes with the highest, coarser and finer outputs, single points.
@@ -31,23 +33,6 @@ GRIDS = [
     ((1, 5), (3, 1), (1, 5)),
     ((3, 2, 4), (3, 2, 4), (3, 2, 4)),
 ]
-
-
-@pytest.fixture(autouse=True)
-def poison(monkeypatch):
-    """Fill what is allocated without values, so that what no kernel writes is seen."""
-    for owner, name in ((torch.Tensor, "new_empty"), (torch, "empty_like")):
-        allocate = getattr(owner, name)
-
-        def poisoned(*args, allocate=allocate, **kwargs):
-            found = allocate(*args, **kwargs)
-            return found.fill_(float("nan")) if found.is_floating_point() and not triton_support.traced() else found
-
-        monkeypatch.setattr(owner, name, poisoned)
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(DEVICE, dtype)
 
 
 def fields(channels, n, last, dtype=torch.float64, batch=2):
