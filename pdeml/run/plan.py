@@ -25,7 +25,7 @@ from pdeml.run.finding import run_name
 from pdeml.run.folder import HEADER
 from pdeml.run.points import read_points
 from pdeml.solvers import KINDS, Preview, SolverOptions, solver_class
-from pdeml.solvers.device import NO_KERNELS
+from pdeml.solvers.device import NO_KERNELS, check_kernels, choose_device
 from pdeml.solvers.operator import OperatorSolver
 from pdeml.spec import DataSpec, Document, Spec, SpecError, dump_spec, make_spec, to_plain
 
@@ -136,6 +136,9 @@ def _operator_plan(
     """Plan to learn from samples; what can be refused without them is refused first."""
     kind = document.spec.solver.kind if document.spec.solver else "auto"
     solver, chosen = make_solver(document) if kind != "auto" else (None, None)
+    if solver is not None:
+        with _at_home(document, solver):
+            check_kernels(solver.kernels, choose_device(solver.device)[0])
     data = data_of(document, generate, **generation)
     if solver is None or chosen is None:
         solver, chosen = make_solver(document, data)

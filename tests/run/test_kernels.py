@@ -79,6 +79,13 @@ def test_without_a_gpu_triton_is_refused(file, kind, spec, no_interpreter):
         make_plan(spec("kernels=triton", "device=cpu", f"solver={{kind: {kind}}}", file=file))
 
 
+def test_it_is_refused_before_samples_are_generated(spec, no_interpreter):
+    data = "data={recipe: antiderivative, samples: 4, file: never.h5}"
+    with pytest.raises(SpecError, match="kernels=triton: triton needs a CUDA device, not cpu"):
+        make_plan(spec("kernels=triton", "device=cpu", data))
+    assert not Path("never.h5").exists()
+
+
 def test_auto_takes_a_solver_that_has_the_kernels(spec):
     kinds = {
         kernels: make_plan(spec(f"kernels={kernels}", file="heat.yaml")).solver.kind
