@@ -46,7 +46,8 @@ def test_parts_of_a_file_without_parts_are_disjoint_and_the_training_part_takes_
     try:
         parts = divided(Holding(n, {}), asked)
     except InputError:
-        assert sum(size if isinstance(size, int) else size * n for size in asked.values()) > n
+        # Nothing is left; shares are rounded to whole samples.
+        assert sum(size if isinstance(size, int) else size * n + 1 for size in asked.values()) >= n
         return
     together = np.concatenate(list(parts.values()))
     assert len(np.unique(together)) == len(together)
